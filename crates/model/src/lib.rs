@@ -1,0 +1,30 @@
+//! The nouns every other crate speaks in: ids, names, digests, time, limits, action packs.
+//!
+//! Pure: no clock, randomness, file, socket or environment. A value of a type from here has a
+//! valid *form*; whether it is *true* is for `evidence` (signatures) and `policy` (rights) to say.
+//!
+//! Read next: `writ_evidence`, which signs and verifies what these nouns are combined into.
+
+mod connection;
+mod digest;
+mod id;
+pub mod limits;
+mod name;
+pub mod pack;
+mod principal;
+mod step;
+mod time;
+
+pub use connection::{
+    Cidr, Connection, ConnectionHost, ConnectionKind, InvalidCidr, InvalidSecretRef, SecretManager,
+    SecretRef,
+};
+pub use digest::{Digest, InvalidDigest, KeyedDigest, TenantId};
+pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
+pub use name::{
+    ActionName, AutomationName, ConnectionName, InvalidName, PackName, PinnedAction,
+    PinnedConnection, WorkspaceName,
+};
+pub use principal::{Principal, Role, UnknownRole};
+pub use step::{CodeLanguage, StepId, UnknownLanguage};
+pub use time::{UnixMillis, UnixTime};

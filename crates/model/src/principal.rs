@@ -1,0 +1,87 @@
+//! Who acts, and the seven built-in roles they may hold.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A person or workload: issuer and subject, never an e-mail address (DESIGN §3.1).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Principal {
+    /// The issuer, exactly as its ID tokens spell it.
+    pub iss: String,
+    /// The subject at that issuer.
+    pub sub: String,
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.iss, self.sub)
+    }
+}
+
+/// A built-in role (DESIGN §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything, and the only role that may change who is an owner.
+    Owner,
+    /// Manages workspaces, connections and bindings.
+    Administrator,
+    /// Writes and publishes automations, uses connections.
+    Builder,
+    /// Starts runs of published automations and reads their outputs.
+    Operator,
+    /// Answers approvals.
+    Approver,
+    /// Sees names and states, no outputs.
+    Viewer,
+    /// Reads the audit log and the charter.
+    Auditor,
+}
+
+impl Role {
+    /// Every role, strongest first.
+    pub const ALL: [Self; 7] = [
+        Self::Owner,
+        Self::Administrator,
+        Self::Builder,
+        Self::Operator,
+        Self::Approver,
+        Self::Viewer,
+        Self::Auditor,
+    ];
+
+    /// The role's one spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Administrator => "administrator",
+            Self::Builder => "builder",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A string names no built-in role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected owner, administrator, builder, operator, approver, viewer or auditor")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(s: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.as_str() == s).ok_or(UnknownRole)
+    }
+}
