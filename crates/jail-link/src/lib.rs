@@ -1,1 +1,25 @@
-//! skeleton
+//! What runner, jail, cell, launchers and broker say to each other: typed, length-prefixed JSON.
+//!
+//! Pure: shapes and their strict (de)coding. Descriptors travel beside messages, in
+//! `confine::channel`. Whatever arrives here is `Unverified…` or plain data; the receiver verifies
+//! for itself.
+//!
+//! Read: `runner_jail` (the long conversation), then `cell`, `broker`, `launcher`, `sandbox`.
+
+mod broker;
+mod cell;
+mod codec;
+mod launcher;
+mod runner_jail;
+mod sandbox;
+
+pub use broker::{BrokerRefusal, BrokerReply, BrokerRequest};
+pub use cell::{CellOrder, CellOutcome};
+pub use codec::{MessageError, decode, encode};
+pub use launcher::{CellStarted, LauncherReply, LauncherRequest};
+pub use runner_jail::{
+    ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
+    JailRequest, MayRead, OpenRun, PermitCode, RecordCode, Refused, ReopenRun, ResumeRun,
+    RunKeyText,
+};
+pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};

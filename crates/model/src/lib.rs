@@ -8,6 +8,7 @@
 mod connection;
 mod digest;
 mod id;
+mod isolation;
 pub mod limits;
 mod name;
 pub mod pack;
@@ -21,6 +22,7 @@ pub use connection::{
 };
 pub use digest::{Digest, InvalidDigest, KeyedDigest, TenantId};
 pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
+pub use isolation::{IsolationMode, IsolationReport, Measure, MeasureName, MeasureState};
 pub use name::{
     ActionName, AutomationName, ConnectionName, InvalidName, PackName, PinnedAction,
     PinnedConnection, WorkspaceName,

@@ -1,0 +1,61 @@
+//! What a runner and its gateway exchange. The runner dials; the gateway hands it requests.
+//!
+//! Under `/link`, with the runner's request proof:
+//!
+//! | route | body → answer |
+//! | --- | --- |
+//! | `POST /hello` | [`GatewayHello`] → 204, once the charter is folded to the gateway's anchor |
+//! | `POST /take` | `{}` → [`GatewayTake`], at once or after at most 20 s |
+//! | `POST /reply` | [`GatewayReply`] → 204 |
+//!
+//! Outputs pass through the gateway as they are written to the reader; it keeps none.
+
+use serde::{Deserialize, Serialize};
+use writ_evidence::{charter::UnverifiedEntry, idc::UnverifiedIdc};
+use writ_model::RunId;
+
+use crate::Problem;
+
+/// The runner brings the charter, from which the gateway learns the runner's key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayHello {
+    /// From entry 0.
+    pub entries: Vec<UnverifiedEntry>,
+}
+
+/// Requests that wait at the gateway.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayTake {
+    /// Each with the number to reply to.
+    pub reads: Vec<ReadOutput>,
+}
+
+/// Somebody wants to read a run's output. Nothing here is verified yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadOutput {
+    /// The number to reply to.
+    pub id: u64,
+    /// The run.
+    pub run: RunId,
+    /// The reader's credential.
+    pub idc: UnverifiedIdc,
+    /// The request's proof of possession.
+    pub proof: String,
+    /// The request's method.
+    pub method: String,
+    /// The request's URL as the reader knows it.
+    pub url: String,
+}
+
+/// The runner's answer.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayReply {
+    /// The request's number.
+    pub id: u64,
+    /// The output's JSON text, or why not.
+    pub result: Result<String, Problem>,
+}

@@ -1,0 +1,179 @@
+//! What persons (the CLI, later the console) and the control plane exchange.
+//!
+//! Under `/v1/tenants/{ten}`:
+//!
+//! | route | body → answer |
+//! | --- | --- |
+//! | `GET /charter?from=<seq>` | → [`CharterPage`] |
+//! | `POST /charter` | [`AppendEntry`] → [`Appended`], after a witness cosigned |
+//! | `PUT /content/{digest}` | [`Content`] → 204 |
+//! | `GET /content/{digest}` | → [`Content`] |
+//! | `POST /runs` | [`StartRunOrder`] → 202 [`StartedRun`] |
+//! | `POST /runs/{run}/resume` | [`ResumeRunOrder`] → 202 |
+//! | `GET /runs` | → [`RunList`] |
+//! | `GET /runs/{run}` | → [`RunStatus`] |
+//! | `GET /audit?from=<index>` | → [`AuditPage`] |
+//!
+//! On the gateway's second origin: `GET /v1/runs/{run}/output` → the output's JSON.
+
+use serde::{Deserialize, Serialize};
+use writ_evidence::{audit::AuditRecord, charter::UnverifiedEntry, idc::UnverifiedIdc};
+use writ_model::{AutomationName, Digest, Principal, RunId, StepId, UnixTime};
+
+use crate::SealedInput;
+
+/// Charter entries, oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CharterPage {
+    /// Entries from the number asked for; all there are, up to a page.
+    pub entries: Vec<UnverifiedEntry>,
+    /// Number of the newest entry.
+    pub seq: u64,
+}
+
+/// A candidate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppendEntry {
+    /// Body, writ and credential; no cosignatures.
+    pub entry: UnverifiedEntry,
+}
+
+/// The candidate is an entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appended {
+    /// Its number.
+    pub seq: u64,
+    /// Its digest: the new head.
+    pub head: Digest,
+}
+
+/// What a piece of content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentKind {
+    /// A closed bundle.
+    Bundle,
+    /// An action pack.
+    Pack,
+}
+
+/// Content that charter or writ names by digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// What it is.
+    pub kind: ContentKind,
+    /// Its exact text.
+    pub text: String,
+}
+
+/// An order to start a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRunOrder {
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+    /// Run key and input, sealed to each runner of the group.
+    pub sealed: Vec<SealedInput>,
+}
+
+/// A run was ordered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartedRun {
+    /// The run, which the client can compute for itself from the writ.
+    pub run: RunId,
+}
+
+/// An order to resume a suspended run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRunOrder {
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+}
+
+/// Where a run is. Only ever moves down this list, but for suspended and running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunPhase {
+    /// Waiting for a runner to take it.
+    Ordered,
+    /// Accepted by the jail; going on.
+    Running,
+    /// A step may or may not have happened; `run.resume` says what to do.
+    Suspended,
+    /// Ended with an output.
+    Completed,
+    /// Ended with an error.
+    Faulted,
+    /// The jail refused it; nothing was done.
+    Refused,
+}
+
+impl RunPhase {
+    /// Whether the run will not change any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Faulted | Self::Refused)
+    }
+}
+
+/// A run as the control plane knows it: metadata only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunStatus {
+    /// The run.
+    pub run: RunId,
+    /// Its automation.
+    pub automation: AutomationName,
+    /// Who ordered it.
+    pub principal: Principal,
+    /// Where it is.
+    pub phase: RunPhase,
+    /// Stable code of a fault or refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The rule behind a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The step in doubt, if suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// Which attempt of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// When it was ordered.
+    pub ordered_at: UnixTime,
+    /// When it last changed.
+    pub changed_at: UnixTime,
+    /// The jail's statements about it, compact, oldest first.
+    pub statements: Vec<String>,
+}
+
+/// Runs, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunList {
+    /// The runs, without their statements.
+    pub runs: Vec<RunStatus>,
+}
+
+/// A page of the audit log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditPage {
+    /// Records from the index asked for, a page of them.
+    pub records: Vec<AuditRecord>,
+    /// Checkpoints whose size lies after the index asked for, oldest first.
+    pub checkpoints: Vec<String>,
+    /// How many records there are.
+    pub size: u64,
+}

@@ -1,0 +1,36 @@
+//! Errors as problem documents (RFC 9457), with a stable code, a cause and a remedy.
+
+use serde::{Deserialize, Serialize};
+
+/// Media type of a [`Problem`].
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// Why a request was not served. Holds no run data and no credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code.
+    pub code: String,
+    /// What went wrong, in a sentence.
+    pub detail: String,
+    /// What to do about it; empty if nothing can be done by the caller.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+impl Problem {
+    /// A problem without a remedy.
+    #[must_use]
+    pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), detail: detail.into(), remedy: String::new() }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+}

@@ -1,0 +1,335 @@
+//! The conversation between the runner and its jail: numbered requests, numbered replies.
+//!
+//! Run data (inputs, parameters, outputs) stands here as JSON text, exactly as digested.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use writ_evidence::{charter::UnverifiedEntry, digest::RunKey, idc::UnverifiedIdc, key::PublicKey};
+use writ_model::{
+    ActionName, CodeLanguage, ConnectionName, Digest, IsolationReport, RunId, StepId, TenantId,
+    UnixTime,
+};
+use zeroize::Zeroizing;
+
+/// A numbered message; the reply carries the request's number.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope<T> {
+    /// The request's number, chosen by the runner.
+    pub id: u64,
+    /// The message.
+    pub message: T,
+}
+
+/// What a runner asks of its jail.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "ask", content = "with", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum JailRequest {
+    /// Who are you? Answered by [`JailReply::Described`].
+    Describe,
+    /// Set the trust anchor, once (DESIGN §3.3). Answered by [`JailReply::Done`].
+    Join {
+        /// The tenant.
+        ten: TenantId,
+    },
+    /// Fold these charter entries, oldest first; entries already folded are passed over.
+    /// Answered by [`JailReply::Charter`].
+    Charter {
+        /// Entries, from entry 0 or from any already folded one.
+        entries: Vec<UnverifiedEntry>,
+    },
+    /// Judge and cosign a candidate, as witness. Answered by [`JailReply::Cosigned`].
+    Cosign {
+        /// The candidate.
+        candidate: Box<UnverifiedEntry>,
+    },
+    /// Sign the audit log's tree, as witness. Answered by [`JailReply::Checkpoint`].
+    Checkpoint {
+        /// Leaves.
+        size: u64,
+        /// Root.
+        root: Digest,
+        /// RFC 6962 consistency proof from the last size this jail signed.
+        consistency: Vec<Digest>,
+    },
+    /// Verify a `run.start` writ and accept. Answered by [`JailReply::Opened`].
+    OpenRun(Box<OpenRun>),
+    /// Take up an accepted run after a restart. Answered by [`JailReply::Done`].
+    ReopenRun(Box<ReopenRun>),
+    /// Call a system action. Answered by [`JailReply::Action`].
+    CallAction(Box<CallAction>),
+    /// May this code run? Answered by [`JailReply::Done`].
+    PermitCode(Box<PermitCode>),
+    /// Write the receipt of a code step. Answered by [`JailReply::Statement`].
+    RecordCode(Box<RecordCode>),
+    /// Verify a `run.resume` writ. Answered by [`JailReply::Statement`].
+    ResumeRun(Box<ResumeRun>),
+    /// Close a run for good. Answered by [`JailReply::Statement`].
+    CloseRun(Box<CloseRun>),
+    /// May this principal read the run's output? Answered by [`JailReply::Done`].
+    MayRead(Box<MayRead>),
+    /// The jail's statements after this number. Answered by [`JailReply::Statements`].
+    Statements {
+        /// The newest number that the runner has.
+        after: u64,
+    },
+}
+
+/// A run key on its way; base64url, wiped on drop, without `Debug`.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunKeyText(Zeroizing<String>);
+
+impl From<&RunKey> for RunKeyText {
+    fn from(key: &RunKey) -> Self {
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(key.expose())))
+    }
+}
+
+impl RunKeyText {
+    /// The key, if the text is 32 bytes of unpadded base64url.
+    #[must_use]
+    pub fn key(&self) -> Option<RunKey> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let length = URL_SAFE_NO_PAD.decode_slice(self.0.as_bytes(), bytes.as_mut()).ok()?;
+        (length == 32).then(|| RunKey::from_bytes(bytes))
+    }
+}
+
+/// A `run.start` with everything that the jail checks it against.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenRun {
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+    /// The closed bundle's exact bytes.
+    pub bundle: String,
+    /// The run key that the client sealed.
+    pub run_key: RunKeyText,
+    /// The input's exact bytes.
+    pub input: String,
+}
+
+/// An accepted run after a restart of runner and jail.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenRun {
+    /// The compact acceptance, which the jail checks to be its own.
+    pub acceptance: String,
+    /// The run key.
+    pub run_key: RunKeyText,
+}
+
+/// A system action to call.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallAction {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// The action.
+    pub action: ActionName,
+    /// The connection.
+    pub connection: ConnectionName,
+    /// JSON object of its parameters, as text.
+    pub parameters: String,
+    /// The pack's exact bytes, which must have the acknowledged digest.
+    pub pack: String,
+}
+
+/// Code that is to run in the sandbox.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PermitCode {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// Its language.
+    pub language: CodeLanguage,
+    /// Its text.
+    pub code: String,
+}
+
+/// How a code step ended, for its receipt.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordCode {
+    /// The run.
+    pub run: RunId,
+    /// The step; it must have been permitted.
+    pub step: StepId,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// JSON of the arguments, as text.
+    pub arguments: String,
+    /// Limits that it ran under: wall-clock seconds.
+    pub limit_wall_s: u32,
+    /// Limits that it ran under: bytes of memory.
+    pub limit_memory: u64,
+    /// How it ended.
+    pub result: CodeResult,
+}
+
+/// How a code step ended.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum CodeResult {
+    /// JSON of the output, as text.
+    Output(String),
+    /// It failed.
+    Failed(FailedStep),
+}
+
+/// A `run.resume` writ.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRun {
+    /// The run.
+    pub run: RunId,
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+}
+
+/// A run that has ended.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseRun {
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub result: CodeResult,
+}
+
+/// A person who wants to read a run's output.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MayRead {
+    /// The run.
+    pub run: RunId,
+    /// The automation that the run was accepted for: the compact acceptance.
+    pub acceptance: String,
+    /// The person's credential.
+    pub idc: UnverifiedIdc,
+    /// The request's proof of possession.
+    pub proof: String,
+    /// The request's method.
+    pub method: String,
+    /// The request's URL, without query and fragment.
+    pub url: String,
+}
+
+/// The jail's answer.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "answer", content = "with", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum JailReply {
+    /// Refused, with code, rule and (when it belongs on record) a signed refusal.
+    Refused(Refused),
+    /// Nothing more to say.
+    Done,
+    /// Who the jail is.
+    Described(Box<Described>),
+    /// The charter is folded up to here.
+    Charter {
+        /// Newest entry's number.
+        seq: u64,
+        /// Newest entry's digest.
+        head: Digest,
+    },
+    /// The candidate is cosigned; it is an entry once folded.
+    Cosigned {
+        /// Compact `cosignature+jwt`.
+        cosignature: String,
+    },
+    /// The tree is signed.
+    Checkpoint {
+        /// Compact `checkpoint+jwt`.
+        checkpoint: String,
+    },
+    /// The run is accepted.
+    Opened {
+        /// The run.
+        run: RunId,
+        /// Compact `acceptance+jwt`.
+        acceptance: String,
+    },
+    /// The action was called, whether or not it succeeded.
+    Action(Box<ActionResult>),
+    /// A statement was made.
+    Statement {
+        /// Compact statement.
+        statement: String,
+    },
+    /// Statements, oldest first; more may follow if there are as many as the jail sends at once.
+    Statements {
+        /// Compact statements.
+        statements: Vec<String>,
+    },
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {reason}")]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// Stable code.
+    pub code: String,
+    /// The rule, in a sentence.
+    pub reason: String,
+    /// Compact `refusal+jwt`, if it belongs on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+}
+
+/// Who a jail is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Described {
+    /// Its key: what an enrolment names.
+    pub jail_key: PublicKey,
+    /// How it is confined.
+    pub isolation: IsolationReport,
+    /// Its anchor, once set.
+    pub ten: Option<TenantId>,
+    /// The charter head that its state file remembers.
+    pub head: Option<Digest>,
+    /// The number of its newest statement.
+    pub statements: u64,
+    /// Leaves of the last tree it signed.
+    pub checkpoint_size: u64,
+    /// Its clock, for `writ doctor`.
+    pub now: UnixTime,
+}
+
+/// A called action.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionResult {
+    /// The projected output as JSON text, or how it failed.
+    pub result: CodeResult,
+    /// Compact `receipt+jwt`.
+    pub receipt: String,
+}
+
+/// How a step failed: a code and facts, never a service's text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedStep {
+    /// Stable code.
+    pub code: String,
+    /// HTTP status, if the service answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Seconds that the service asked to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}

@@ -1,0 +1,293 @@
+//! `run.start`, `run.resume`, re-opening and closing: the stages that a run passes as a whole.
+
+use writ_evidence::{
+    charter::{CharterState, PublishedAutomation},
+    digest::{RunDatum, RunKey, sha256},
+    idc::{UnverifiedIdc, VerifiedIdc},
+    statement::{
+        Acceptance, Done, Receipt, RunClosed, RunResumed, Says, StepOutcome, VerifiedStatement,
+    },
+    writ::{Order, VerifiedWrit},
+};
+use writ_jail_link::{CloseRun, JailReply, OpenRun, ReopenRun, ResumeRun};
+use writ_model::{AutomationName, Digest, RunId, UnixTime, limits::CLOCK_SKEW_S};
+use writ_policy::Right;
+
+use super::{Jail, Refusing};
+use crate::{runs::AcceptedRun, state::Record};
+
+/// How long an accepted run may take, in seconds: waits included.
+const RUN_LIFETIME_S: u64 = 7 * 24 * 3600;
+
+impl Jail {
+    /// Verifies a `run.start` writ and everything it names; accepts.
+    pub(super) fn open_run(&mut self, open: OpenRun, now: UnixTime) -> Result<JailReply, Refusing> {
+        let digest = sha256(open.writ.as_bytes());
+        self.check_open(&open, digest, now).map_err(|refusing| refusing.about_writ(digest)).and_then(
+            |(acceptance, used)| self.accept(acceptance, used, open, now),
+        )
+    }
+
+    /// The stages of a `run.start`. The order is that of what each one stands on.
+    fn check_open(
+        &self,
+        open: &OpenRun,
+        digest: Digest,
+        now: UnixTime,
+    ) -> Result<(Acceptance, Record), Refusing> {
+        let charter = self.current_charter()?;
+        let judged_at = self.judged_at(digest, now)?;
+        let (idc, writ) = verify_signed(charter, &open.writ, &open.idc, judged_at)?;
+        self.check_target(charter, &writ)?;
+        let used = self.check_unused(&writ, digest)?;
+        let Order::RunStart { res, cnt, inp, authorization_details, .. } = &writ.claims().order
+        else {
+            return Err(Refusing::signed("writ-operation", "the writ does not start a run"));
+        };
+        let published = check_bundle(charter, res, *cnt, &open.bundle)?;
+        let key = run_key(&open.run_key)?;
+        if !key.matches(*inp, RunDatum::Input, open.input.as_bytes()) {
+            let rule = "the input is not the one that the writ was signed over";
+            return Err(Refusing::signed("input-mismatch", rule));
+        }
+        let permit = self.policies.decide_run_start(
+            charter,
+            idc.principal(),
+            published,
+            authorization_details,
+        )?;
+        let acceptance = Acceptance {
+            run: writ.run_id(),
+            writ: digest,
+            principal: idc.principal().clone(),
+            publisher: published.publisher.clone(),
+            automation: res.clone(),
+            bundle: *cnt,
+            inp: *inp,
+            connections: authorization_details.clone(),
+            code: published.automation.footprint.code.clone(),
+            deadline: now.plus(RUN_LIFETIME_S),
+            decision: (&permit).into(),
+        };
+        Ok((acceptance, used))
+    }
+
+    /// A writ that this jail accepted before is judged as of then: the runner may have crashed
+    /// before it could remember, and the same acceptance is its answer.
+    fn judged_at(&self, digest: Digest, now: UnixTime) -> Result<UnixTime, Refusing> {
+        let Some(compact) = self.state.memory().acceptance_of(digest) else { return Ok(now) };
+        Ok(self.own_statement(compact)?.statement().at)
+    }
+
+    fn check_target(&self, charter: &CharterState, writ: &VerifiedWrit) -> Result<(), Refusing> {
+        let (Order::RunStart { aud, .. } | Order::RunResume { aud, .. }) = &writ.claims().order
+        else {
+            return Err(Refusing::signed("writ-operation", "the writ is not for a runner"));
+        };
+        if *aud != self.own_runner(charter)?.group {
+            return Err(Refusing::signed("writ-audience", "the writ is for another runner group"));
+        }
+        if !charter.knows_head(writ.claims().charter) {
+            let rule = "the writ's signer saw a charter head that is not an ancestor of the jail's";
+            return Err(Refusing::signed("writ-charter-head", rule));
+        }
+        Ok(())
+    }
+
+    /// A `jti` is used once; the same writ, not closed yet, may be asked about again.
+    fn check_unused(&self, writ: &VerifiedWrit, digest: Digest) -> Result<Record, Refusing> {
+        let claims = writ.claims();
+        let memory = self.state.memory();
+        let answered = memory.accepted.contains_key(&digest) || memory.resumed.contains_key(&digest);
+        let finished = memory.closed.contains_key(&writ.run_id());
+        if finished || (memory.used.contains_key(&claims.jti) && !answered) {
+            return Err(Refusing::signed("writ-replayed", "the writ was used before"));
+        }
+        Ok(Record::Used { jti: claims.jti.clone(), until: claims.exp.plus(2 * CLOCK_SKEW_S) })
+    }
+
+    fn accept(
+        &mut self,
+        acceptance: Acceptance,
+        used: Record,
+        open: OpenRun,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        let run = acceptance.run;
+        let known = self.state.memory().acceptance_of(acceptance.writ).map(str::to_owned);
+        let (acceptance, compact) = match known {
+            Some(compact) => (self.own_acceptance(&compact)?, compact),
+            None => {
+                let says = Says::Acceptance(acceptance.clone());
+                (acceptance, self.state_with(says, now, vec![used])?)
+            }
+        };
+        let key = run_key(&open.run_key)?;
+        self.runs.insert(run, AcceptedRun::new(acceptance, compact.clone(), key));
+        Ok(JailReply::Opened { run, acceptance: compact })
+    }
+
+    /// Takes an accepted run up again; rights are checked again under the newest charter.
+    pub(super) fn reopen_run(
+        &mut self,
+        reopen: &ReopenRun,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        let acceptance = self.own_acceptance(&reopen.acceptance)?;
+        let run = acceptance.run;
+        if self.state.memory().closed.contains_key(&run) {
+            return Err(Refusing::signed("run-closed", "a closed run never opens again").about_run(run));
+        }
+        self.recheck(&acceptance, now).map_err(|refusing| refusing.about_run(run))?;
+        let key = run_key(&reopen.run_key)?;
+        self.runs.insert(run, AcceptedRun::new(acceptance, reopen.acceptance.clone(), key));
+        Ok(JailReply::Done)
+    }
+
+    /// Whether what was accepted would be accepted under the newest charter.
+    fn recheck(&self, acceptance: &Acceptance, now: UnixTime) -> Result<(), Refusing> {
+        if now > acceptance.deadline {
+            return Err(Refusing::signed("run-deadline", "the run's deadline has passed"));
+        }
+        let charter = self.current_charter()?;
+        let right = Right::RunStart(&acceptance.automation);
+        self.policies.decide(charter, &acceptance.principal, right)?;
+        Ok(())
+    }
+
+    /// Verifies a `run.resume` writ; the step in doubt may then be done again.
+    pub(super) fn resume_run(
+        &mut self,
+        resume: &ResumeRun,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        let digest = sha256(resume.writ.as_bytes());
+        if let Some(known) = self.state.memory().resumed.get(&digest) {
+            let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
+            return Ok(JailReply::Statement { statement });
+        }
+        let (resumed, used) = self
+            .check_resume(resume, digest, now)
+            .map_err(|refusing| refusing.about_writ(digest).about_run(resume.run))?;
+        let receipt = Receipt { run: resume.run, done: Done::Resumed(resumed) };
+        let statement = self.state_with(Says::Receipt(receipt), now, vec![used])?;
+        Ok(JailReply::Statement { statement })
+    }
+
+    fn check_resume(
+        &self,
+        resume: &ResumeRun,
+        digest: Digest,
+        now: UnixTime,
+    ) -> Result<(RunResumed, Record), Refusing> {
+        let charter = self.current_charter()?;
+        let (idc, writ) = verify_signed(charter, &resume.writ, &resume.idc, now)?;
+        self.check_target(charter, &writ)?;
+        let used = self.check_unused(&writ, digest)?;
+        let Order::RunResume { res, step, attempt, .. } = &writ.claims().order else {
+            return Err(Refusing::signed("writ-operation", "the writ does not resume a run"));
+        };
+        if *res != resume.run {
+            return Err(Refusing::signed("writ-run", "the writ is for another run"));
+        }
+        let automation = &self.open(*res)?.acceptance.automation;
+        let permit = self.policies.decide(charter, idc.principal(), Right::RunResume(automation))?;
+        let resumed = RunResumed {
+            writ: digest,
+            principal: idc.principal().clone(),
+            step: step.clone(),
+            attempt: *attempt,
+            decision: (&permit).into(),
+        };
+        Ok((resumed, used))
+    }
+
+    /// Closes a run for good; asked again, gives the same receipt.
+    pub(super) fn close_run(
+        &mut self,
+        close: &CloseRun,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        if let Some(known) = self.state.memory().closed.get(&close.run) {
+            let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
+            return Ok(JailReply::Statement { statement });
+        }
+        let closed = match self.open(close.run)?.outcome(&close.result) {
+            StepOutcome::Ok { output } => {
+                RunClosed { completed: true, output: Some(output), code: None }
+            }
+            StepOutcome::Failed { code, .. } => {
+                RunClosed { completed: false, output: None, code: Some(code) }
+            }
+        };
+        let receipt = Receipt { run: close.run, done: Done::Closed(closed) };
+        let statement = self.state_with(Says::Receipt(receipt), now, Vec::new())?;
+        self.runs.remove(&close.run);
+        Ok(JailReply::Statement { statement })
+    }
+
+    /// An open run.
+    pub(super) fn open(&self, run: RunId) -> Result<&AcceptedRun, Refusing> {
+        self.runs.get(&run).ok_or_else(|| {
+            Refusing::unsigned("run-not-open", "the run is not open in this jail").about_run(run)
+        })
+    }
+
+    fn own_statement(&self, compact: &str) -> Result<VerifiedStatement, Refusing> {
+        let foreign = || Refusing::signed("acceptance-foreign", "the acceptance is not this jail's");
+        let ten = self.current_charter()?.ten();
+        let verified =
+            VerifiedStatement::verify(compact, self.key.public(), ten).map_err(|_| foreign())?;
+        if self.state.memory().made(&verified) { Ok(verified) } else { Err(foreign()) }
+    }
+
+    /// An acceptance that this jail made.
+    pub(super) fn own_acceptance(&self, compact: &str) -> Result<Acceptance, Refusing> {
+        match &self.own_statement(compact)?.statement().says {
+            Says::Acceptance(acceptance) => Ok(acceptance.clone()),
+            Says::Refusal(_) | Says::Receipt(_) => {
+                Err(Refusing::signed("acceptance-foreign", "the statement is no acceptance"))
+            }
+        }
+    }
+}
+
+/// Who signed, and what.
+fn verify_signed(
+    charter: &CharterState,
+    writ: &str,
+    idc: &UnverifiedIdc,
+    at: UnixTime,
+) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
+    let idc = idc
+        .verify(charter.issuers(), at)
+        .map_err(|error| Refusing::because(error.code(), &error))?;
+    let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)
+        .map_err(|error| Refusing::because(error.code(), &error))?;
+    Ok((idc, writ))
+}
+
+/// The bundle is the one that was signed, and the charter publishes it under this name now.
+fn check_bundle<'a>(
+    charter: &'a CharterState,
+    name: &AutomationName,
+    cnt: Digest,
+    bundle: &str,
+) -> Result<&'a PublishedAutomation, Refusing> {
+    if sha256(bundle.as_bytes()) != cnt {
+        let rule = "the bundle is not the one that the writ was signed over";
+        return Err(Refusing::signed("bundle-mismatch", rule));
+    }
+    let published = charter.automation(name).ok_or_else(|| {
+        Refusing::signed("automation-unknown", "the charter publishes no such automation")
+    })?;
+    if published.automation.bundle != cnt {
+        let rule = "the charter publishes another bundle under this name";
+        return Err(Refusing::signed("bundle-not-published", rule));
+    }
+    Ok(published)
+}
+
+fn run_key(text: &writ_jail_link::RunKeyText) -> Result<RunKey, Refusing> {
+    text.key().ok_or_else(|| Refusing::unsigned("run-key", "the run key is not 32 bytes"))
+}

@@ -1,0 +1,130 @@
+//! The jail as witness: folds the charter, cosigns candidates, signs the log's tree.
+//!
+//! Invariants: one digest for each `seq`, for ever; a tree only if it extends the last one.
+
+use writ_evidence::{
+    charter::{self, CharterState, UnverifiedEntry},
+    checkpoint::{self, CheckpointClaims},
+    merkle,
+};
+use writ_jail_link::JailReply;
+use writ_model::{Digest, TenantId, UnixTime};
+
+use super::{Jail, Refusing};
+use crate::state::Record;
+
+fn state_failed<E>(_: E) -> Refusing {
+    Refusing::unsigned("jail-state", "the jail cannot write its state file")
+}
+
+impl Jail {
+    /// Sets the trust anchor, once; the same again is harmless.
+    pub(super) fn join(&mut self, ten: TenantId) -> Result<JailReply, Refusing> {
+        match self.state.memory().anchor {
+            Some(known) if known == ten => {}
+            Some(_) => {
+                let rule = "the jail's trust anchor is set and never changes";
+                return Err(Refusing::unsigned("anchor-set", rule));
+            }
+            None => self.state.append(vec![Record::Anchor(ten)]).map_err(state_failed)?,
+        }
+        Ok(JailReply::Done)
+    }
+
+    /// Folds entries that are new; those already folded must be the same.
+    pub(super) fn fold(&mut self, entries: &[UnverifiedEntry]) -> Result<JailReply, Refusing> {
+        let ten = self
+            .state
+            .memory()
+            .anchor
+            .ok_or_else(|| Refusing::unsigned("no-anchor", "the jail has joined no tenant"))?;
+        for entry in entries {
+            self.fold_one(entry, ten)?;
+        }
+        let charter = self
+            .charter
+            .as_ref()
+            .ok_or_else(|| Refusing::unsigned("charter-behind", "no charter entry was shown"))?;
+        let (seq, head) = (charter.seq(), charter.head());
+        if self.state.memory().head.is_none_or(|(seen, _)| seq > seen) {
+            self.state.append(vec![Record::Head { seq, digest: head }]).map_err(state_failed)?;
+        }
+        Ok(JailReply::Charter { seq, head })
+    }
+
+    fn fold_one(&mut self, entry: &UnverifiedEntry, ten: TenantId) -> Result<(), Refusing> {
+        let refused = |error: charter::FoldError| {
+            Refusing { on_record: false, ..Refusing::because(error.code(), &error) }
+        };
+        let Some(state) = &mut self.charter else {
+            self.charter = Some(CharterState::found(entry, ten).map_err(refused)?);
+            return Ok(());
+        };
+        if state.knows_head(entry.digest()) {
+            return Ok(());
+        }
+        state.append(entry, &self.policies).map_err(refused)
+    }
+
+    /// Judges a candidate while its signer's login is fresh, and cosigns it.
+    pub(super) fn cosign(
+        &mut self,
+        candidate: &UnverifiedEntry,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        let charter = self.current_charter()?;
+        if charter.witness() != self.own_id(charter)? {
+            return Err(Refusing::unsigned("not-witness", "this jail is no witness"));
+        }
+        let seq = charter.seq().saturating_add(1);
+        if let Some((digest, cosignature)) = self.state.memory().cosigned.get(&seq) {
+            if *digest == candidate.digest() {
+                return Ok(JailReply::Cosigned { cosignature: cosignature.clone() });
+            }
+            let rule = "the witness signed another entry of this number";
+            return Err(Refusing::signed("charter-seq-signed", rule));
+        }
+        let claims = charter
+            .admit(candidate, now, &self.policies)
+            .map_err(|error| Refusing::because(error.code(), &error).about_writ(candidate.digest()))?;
+        let cosignature = charter::sign_cosignature(&claims, &self.key, &self.random)
+            .map_err(state_failed)?;
+        let record =
+            Record::Cosigned { seq, digest: claims.digest, cosignature: cosignature.clone() };
+        self.state.append(vec![record]).map_err(state_failed)?;
+        Ok(JailReply::Cosigned { cosignature })
+    }
+
+    /// Signs the audit log's tree if it extends the last one that this jail signed.
+    pub(super) fn sign_tree(
+        &mut self,
+        size: u64,
+        root: Digest,
+        consistency: &[Digest],
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        let charter = self.current_charter()?;
+        if charter.witness() != self.own_id(charter)? {
+            return Err(Refusing::unsigned("not-witness", "this jail is no witness"));
+        }
+        if let Some((signed, signed_root)) = self.state.memory().tree {
+            merkle::verify_consistency(signed, signed_root, size, root, consistency).map_err(
+                |_| {
+                    let rule = "the audit log does not extend the tree that the witness signed";
+                    Refusing::signed("audit-fork", rule)
+                },
+            )?;
+        }
+        let claims = CheckpointClaims {
+            ten: charter.ten(),
+            size,
+            root,
+            charter: charter.head(),
+            statements: self.state.memory().statements.len() as u64,
+            at: now,
+        };
+        let checkpoint = checkpoint::sign(&claims, &self.key, &self.random).map_err(state_failed)?;
+        self.state.append(vec![Record::Tree { size, root }]).map_err(state_failed)?;
+        Ok(JailReply::Checkpoint { checkpoint })
+    }
+}

@@ -1,0 +1,266 @@
+//! The jail's own memory: an append-only file that no other process can open (DESIGN §7).
+//!
+//! In: a descriptor, opened and locked before confinement. Out: what the jail must never forget:
+//! its key, its anchor, the charter head it has seen, writs used, actions begun, statements made.
+//!
+//! Invariants:
+//! * what [`StateFile::append`] returned from is on disk (`fdatasync`), as one unit;
+//! * a torn last line is cut off; anything else that does not parse refuses to start;
+//! * statements are numbered without a gap, and the file is the queue they are delivered from.
+//!
+//! Not here: what any of it means (`flow`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+};
+
+use serde::{Deserialize, Serialize};
+use writ_evidence::{
+    digest::sha256,
+    statement::{Done, Says, VerifiedStatement},
+};
+use writ_model::{Digest, RunId, StepId, TenantId, UnixTime};
+use zeroize::Zeroizing;
+
+/// One thing to remember.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Record {
+    /// The jail's Ed25519 key, PKCS#8 as base64url; the first record of a file.
+    Key(Zeroizing<String>),
+    /// The tenant, set once.
+    Anchor(TenantId),
+    /// A charter head that was folded.
+    Head {
+        /// The entry's number.
+        seq: u64,
+        /// The entry's digest.
+        digest: Digest,
+    },
+    /// A writ that was used, until it has expired anyway.
+    Used {
+        /// The writ's unique id.
+        jti: String,
+        /// When it may be forgotten.
+        until: UnixTime,
+    },
+    /// An action that is about to be called and must not be called twice.
+    Begun(Attempt),
+    /// A candidate that was cosigned: one digest for each `seq`.
+    Cosigned {
+        /// The entry's number.
+        seq: u64,
+        /// The entry's digest.
+        digest: Digest,
+        /// The compact cosignature.
+        cosignature: String,
+    },
+    /// A tree that was signed.
+    Tree {
+        /// Leaves.
+        size: u64,
+        /// Root.
+        root: Digest,
+    },
+    /// A statement, compact.
+    Statement(String),
+}
+
+/// One attempt at one step of one run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// The attempt's number.
+    pub attempt: u32,
+}
+
+/// What the file says, indexed.
+#[derive(Default)]
+pub struct Memory {
+    /// The key's PKCS#8, base64url.
+    pub key: Option<Zeroizing<String>>,
+    /// The tenant.
+    pub anchor: Option<TenantId>,
+    /// Newest charter head folded.
+    pub head: Option<(u64, Digest)>,
+    /// Used writs that have not expired.
+    pub used: BTreeMap<String, UnixTime>,
+    /// Actions begun and not resumed since.
+    pub begun: BTreeSet<Attempt>,
+    /// What was cosigned, by `seq`.
+    pub cosigned: BTreeMap<u64, (Digest, String)>,
+    /// Last tree signed.
+    pub tree: Option<(u64, Digest)>,
+    /// Compact statements; number `n` stands at index `n − 1`.
+    pub statements: Vec<String>,
+    /// Number of the acceptance, by writ digest.
+    pub accepted: BTreeMap<Digest, u64>,
+    /// Number of the closing receipt, by run.
+    pub closed: BTreeMap<RunId, u64>,
+    /// Number of the receipt, by digest of the `run.resume` writ.
+    pub resumed: BTreeMap<Digest, u64>,
+}
+
+/// Why the state file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Reading or writing failed.
+    #[error("cannot use the jail's state file")]
+    Io(#[from] io::Error),
+    /// A line before the last does not parse.
+    #[error("the jail's state file is damaged at line {line}: enrol the runner anew")]
+    Damaged {
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// The file and what it says.
+pub struct StateFile {
+    file: File,
+    memory: Memory,
+}
+
+impl StateFile {
+    /// Reads the whole file and cuts a torn last line off.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`]: `Damaged` is final; the runner enrols anew.
+    pub fn open(mut file: File) -> Result<Self, StateError> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64)?;
+            file.sync_data()?;
+        }
+        let mut memory = Memory::default();
+        let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+        for (index, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+            let damaged = || StateError::Damaged { line: index + 1 };
+            let records: Vec<Record> = serde_json::from_slice(line).map_err(|_| damaged())?;
+            for record in records {
+                memory.take(record).ok_or_else(damaged)?;
+            }
+        }
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, memory })
+    }
+
+    /// What the file says.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Remembers `records`, all or none; returns when they are on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Io`]: nothing may be done that depends on them.
+    pub fn append(&mut self, records: Vec<Record>) -> Result<(), StateError> {
+        let mut line = Zeroizing::new(serde_json::to_vec(&records).map_err(io::Error::from)?);
+        line.push(b'\n');
+        self.file.write_all(&line)?;
+        self.file.sync_data()?;
+        for record in records {
+            self.memory.take(record).ok_or(StateError::Damaged { line: 0 })?;
+        }
+        Ok(())
+    }
+
+    /// Forgets used writs that have expired; the file keeps them.
+    pub fn forget_expired(&mut self, now: UnixTime) {
+        self.memory.used.retain(|_, until| *until > now);
+    }
+}
+
+impl Memory {
+    /// Indexes a record; `None` if it can't follow what is there.
+    fn take(&mut self, record: Record) -> Option<()> {
+        match record {
+            Record::Key(key) if self.key.is_none() => self.key = Some(key),
+            Record::Anchor(ten) if self.anchor.is_none() => self.anchor = Some(ten),
+            Record::Key(_) | Record::Anchor(_) => return None,
+            Record::Head { seq, digest } => self.head = Some((seq, digest)),
+            Record::Used { jti, until } => {
+                self.used.insert(jti, until);
+            }
+            Record::Begun(attempt) => {
+                self.begun.insert(attempt);
+            }
+            Record::Cosigned { seq, digest, cosignature } => {
+                self.cosigned.insert(seq, (digest, cosignature));
+            }
+            Record::Tree { size, root } => self.tree = Some((size, root)),
+            Record::Statement(compact) => self.take_statement(compact)?,
+        }
+        Some(())
+    }
+
+    fn take_statement(&mut self, compact: String) -> Option<()> {
+        let number = self.statements.len() as u64 + 1;
+        // The file is the jail's own; the claims are read, not verified again.
+        let peeked: writ_evidence::statement::Statement =
+            writ_evidence::jws::UnverifiedJws::parse(&compact).ok()?.peek().ok()?;
+        if peeked.seq != number {
+            return None;
+        }
+        match peeked.says {
+            Says::Refusal(_) => {}
+            Says::Acceptance(acceptance) => {
+                self.accepted.insert(acceptance.writ, number);
+            }
+            Says::Receipt(receipt) => match receipt.done {
+                Done::Closed(_) => {
+                    self.closed.insert(receipt.run, number);
+                    self.begun.retain(|attempt| attempt.run != receipt.run);
+                }
+                Done::Resumed(resumed) => {
+                    self.begun.remove(&Attempt {
+                        run: receipt.run,
+                        step: resumed.step,
+                        attempt: resumed.attempt,
+                    });
+                    self.resumed.insert(resumed.writ, number);
+                }
+                Done::Action(_) | Done::Code(_) => {}
+            },
+        }
+        self.statements.push(compact);
+        Some(())
+    }
+
+    /// The statement of this number.
+    #[must_use]
+    pub fn statement(&self, number: u64) -> Option<&str> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.statements.get(index).map(String::as_str)
+    }
+
+    /// The digest that the next statement's `prev` is.
+    #[must_use]
+    pub fn last_statement(&self) -> Option<Digest> {
+        self.statements.last().map(|compact| sha256(compact.as_bytes()))
+    }
+
+    /// The acceptance of a writ, if this jail made one.
+    #[must_use]
+    pub fn acceptance_of(&self, writ: Digest) -> Option<&str> {
+        self.accepted.get(&writ).and_then(|number| self.statement(*number))
+    }
+
+    /// Whether this jail made that very statement.
+    #[must_use]
+    pub fn made(&self, statement: &VerifiedStatement) -> bool {
+        self.statement(statement.statement().seq)
+            .is_some_and(|compact| sha256(compact.as_bytes()) == statement.digest())
+    }
+}

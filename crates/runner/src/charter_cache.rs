@@ -1,0 +1,108 @@
+//! The charter as this runner has it: entries on disk, folded in memory.
+//!
+//! Kept so that a runner starts, and goes on with accepted runs, while the control plane is away.
+//! The file is believed no more than the control plane is: it is folded from the anchor.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
+use writ_model::TenantId;
+use writ_policy::Policies;
+
+/// Why the charter can't be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CharterCacheError {
+    /// The file can't be read or written.
+    #[error("cannot use the charter file `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Entries do not fold.
+    #[error("the charter does not fold")]
+    Fold(#[from] FoldError),
+}
+
+/// Entries and their fold.
+pub(crate) struct CharterCache {
+    path: PathBuf,
+    ten: TenantId,
+    policies: Policies,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: Vec<UnverifiedEntry>,
+    state: Option<Arc<CharterState>>,
+}
+
+impl CharterCache {
+    /// Opens the file; one that does not parse or fold is set aside, since it can be had again.
+    pub(crate) fn open(path: &Path, ten: TenantId, policies: Policies) -> Result<Self, CharterCacheError> {
+        let cache = Self { path: path.to_owned(), ten, policies, inner: RwLock::default() };
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(cache.failed(source)),
+        };
+        let entries: Result<Vec<UnverifiedEntry>, _> =
+            text.lines().map(serde_json::from_str).collect();
+        if !entries.is_ok_and(|entries| cache.fold(&entries).is_ok()) {
+            tracing::warn!("the charter file is damaged; it will be fetched again");
+        }
+        Ok(cache)
+    }
+
+    /// Folds entries that are new, and writes them down.
+    pub(crate) fn take(&self, entries: &[UnverifiedEntry]) -> Result<(), CharterCacheError> {
+        self.fold(entries)?;
+        let text = self.entries().iter().fold(String::new(), |mut text, entry| {
+            text.push_str(&serde_json::to_string(entry).unwrap_or_default());
+            text.push('\n');
+            text
+        });
+        let next = self.path.with_extension("next");
+        fs::write(&next, text)
+            .and_then(|()| fs::rename(&next, &self.path))
+            .map_err(|source| self.failed(source))
+    }
+
+    fn fold(&self, entries: &[UnverifiedEntry]) -> Result<(), CharterCacheError> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = inner.state.as_deref().cloned();
+        let mut new = Vec::new();
+        for entry in entries {
+            match &mut state {
+                None => state = Some(CharterState::found(entry, self.ten)?),
+                Some(state) if state.knows_head(entry.digest()) => continue,
+                Some(state) => state.append(entry, &self.policies)?,
+            }
+            new.push(entry.clone());
+        }
+        inner.entries.extend(new);
+        inner.state = state.map(Arc::new);
+        Ok(())
+    }
+
+    /// Every entry, from entry 0.
+    pub(crate) fn entries(&self) -> Vec<UnverifiedEntry> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).entries.clone()
+    }
+
+    /// The fold, once there is an entry.
+    pub(crate) fn state(&self) -> Option<Arc<CharterState>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).state.clone()
+    }
+
+    fn failed(&self, source: io::Error) -> CharterCacheError {
+        CharterCacheError::File { path: self.path.clone(), source }
+    }
+}

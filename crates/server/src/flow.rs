@@ -1,0 +1,321 @@
+//! What happens to an order on its way through the control plane.
+//!
+//! `Authenticated → Permit → relayed`, a function each; the next stage takes what only the stage
+//! before it makes. The control plane decides early only to give a quick, friendly *no*: what it
+//! relays, the jail decides again (DESIGN §4).
+
+use std::time::Duration;
+
+use writ_api::{
+    AppendEntry, Appended, CandidateVerdict, Problem, ResumeRunOrder, RunPhase, RunnerReport,
+    StartRunOrder, StartedRun, StatusReport,
+};
+use writ_evidence::{
+    audit::{DecisionNote, WritRecord},
+    charter::UnverifiedEntry,
+    checkpoint,
+    idc::{UnverifiedIdc, VerifiedIdc},
+    statement::{Says, VerifiedStatement},
+    writ::{Order, VerifiedWrit},
+};
+use writ_model::{RunId, RunnerId, UnixTime, limits::CLOCK_SKEW_S};
+use writ_policy::{Denied, Right};
+
+use crate::{
+    clock,
+    http::problem_of,
+    store::{NewRun, StoreError},
+    tenant::Tenant,
+};
+
+/// How long a client waits for the witness.
+const WITNESS_PATIENCE: Duration = Duration::from_secs(15);
+
+/// A writ whose signature, credential and time were verified.
+pub(crate) struct Authenticated {
+    idc: VerifiedIdc,
+    writ: VerifiedWrit,
+}
+
+/// Verifies who signed an order.
+fn authenticate(
+    tenant: &Tenant,
+    writ: &str,
+    idc: &UnverifiedIdc,
+    now: UnixTime,
+) -> Result<Authenticated, Problem> {
+    let charter = tenant.charter();
+    let idc = idc
+        .verify(charter.issuers(), now)
+        .map_err(|error| problem_of(401, error.code(), &error))?;
+    let writ = VerifiedWrit::verify(writ, &idc, tenant.id(), now)
+        .map_err(|error| problem_of(403, error.code(), &error))?;
+    if !charter.knows_head(writ.claims().charter) {
+        return Err(Problem::new(409, "writ-charter-head", "the writ's charter head is unknown"));
+    }
+    Ok(Authenticated { idc, writ })
+}
+
+/// Takes an order to start a run: authenticate, decide, keep for the runner.
+pub(crate) fn start_run(tenant: &Tenant, order: &StartRunOrder) -> Result<StartedRun, Problem> {
+    let now = clock::now();
+    let authenticated = authenticate(tenant, &order.writ, &order.idc, now)?;
+    let decided = decide_start(tenant, &authenticated);
+    let note = note(&authenticated, decided.as_ref().err(), now);
+    if let Err(problem) = decided {
+        let record = WritRecord { writ: order.writ.clone(), idc: order.idc.clone() };
+        tenant.store.put_denied(&record, &note).map_err(stored)?;
+        tenant.work.notify_waiters();
+        return Err(problem);
+    }
+    let run = relay_start(tenant, &authenticated, order, &note)?;
+    tracing::info!(run.id = %run, principal = %authenticated.idc.principal(), "run ordered");
+    tenant.work.notify_waiters();
+    Ok(StartedRun { run })
+}
+
+fn decide_start(tenant: &Tenant, authenticated: &Authenticated) -> Result<(), Problem> {
+    let charter = tenant.charter();
+    let Order::RunStart { aud, res, cnt, authorization_details, .. } =
+        &authenticated.writ.claims().order
+    else {
+        return Err(Problem::new(400, "writ-operation", "the writ does not start a run"));
+    };
+    if !charter.runners().any(|runner| runner.group == *aud) {
+        return Err(Problem::new(404, "writ-audience", "there is no such runner group"));
+    }
+    let published = charter.automation(res).ok_or_else(|| {
+        Problem::new(404, "automation-unknown", format!("no automation `{res}` is published"))
+            .with_remedy("publish it with `writ automation publish`")
+    })?;
+    if published.automation.bundle != *cnt {
+        return Err(Problem::new(409, "bundle-not-published", "another bundle is published"));
+    }
+    tenant
+        .policies
+        .decide_run_start(&charter, authenticated.idc.principal(), published, authorization_details)
+        .map(drop)
+        .map_err(|denied| denied_problem(&denied))
+}
+
+fn relay_start(
+    tenant: &Tenant,
+    authenticated: &Authenticated,
+    order: &StartRunOrder,
+    note: &DecisionNote,
+) -> Result<RunId, Problem> {
+    let claims = authenticated.writ.claims();
+    let Order::RunStart { res, .. } = &claims.order else {
+        return Err(Problem::new(400, "writ-operation", "the writ does not start a run"));
+    };
+    let new = NewRun {
+        run: authenticated.writ.run_id(),
+        writ: authenticated.writ.digest(),
+        jti: &claims.jti,
+        until: claims.exp.plus(2 * CLOCK_SKEW_S),
+        automation: res,
+        principal: authenticated.idc.principal(),
+        order,
+    };
+    tenant.store.put_run(&new, note).map_err(stored)?;
+    Ok(new.run)
+}
+
+/// Takes an order to resume a suspended run.
+pub(crate) fn resume_run(
+    tenant: &Tenant,
+    run: RunId,
+    order: &ResumeRunOrder,
+) -> Result<(), Problem> {
+    let now = clock::now();
+    let authenticated = authenticate(tenant, &order.writ, &order.idc, now)?;
+    let claims = authenticated.writ.claims();
+    if !matches!(&claims.order, Order::RunResume { res, .. } if *res == run) {
+        return Err(Problem::new(400, "writ-run", "the writ does not resume this run"));
+    }
+    let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
+    tenant
+        .policies
+        .decide(
+            &tenant.charter(),
+            authenticated.idc.principal(),
+            Right::RunResume(&known.automation),
+        )
+        .map_err(|denied| denied_problem(&denied))?;
+    if known.phase != RunPhase::Suspended {
+        return Err(Problem::new(409, "run-not-suspended", "the run is not suspended"));
+    }
+    let used = (claims.jti.as_str(), claims.exp.plus(2 * CLOCK_SKEW_S));
+    let note = note(&authenticated, None, now);
+    let key = (run, authenticated.writ.digest());
+    tenant.store.put_resume(key, used, order, &note).map_err(stored)?;
+    tenant.work.notify_waiters();
+    Ok(())
+}
+
+/// Takes a charter candidate: judge early, let the witness judge, append what it cosigned.
+pub(crate) async fn append_entry(
+    tenant: &Tenant,
+    append: &AppendEntry,
+) -> Result<Appended, Problem> {
+    let now = clock::now();
+    let digest = append.entry.digest();
+    let UnverifiedEntry::Writ { cosignatures, .. } = &append.entry else {
+        return Err(Problem::new(400, "charter-candidate", "a candidate is signed by a writ"));
+    };
+    if !cosignatures.is_empty() {
+        return Err(Problem::new(400, "charter-candidate", "a candidate has no cosignatures"));
+    }
+    let _one_at_a_time = tenant.appending.lock().await;
+    if tenant.store.candidate().map_err(stored)?.is_some() {
+        let cause = "another change waits for the witness";
+        return Err(Problem::new(409, "charter-busy", cause).with_remedy("try again in a moment"));
+    }
+    tenant
+        .charter()
+        .admit(&append.entry, now, &*tenant.policies)
+        .map_err(|error| problem_of(403, error.code(), &error))?;
+    tenant.store.put_candidate(&append.entry).map_err(stored)?;
+    let verdict = tenant.verdicts.expect(digest);
+    tenant.work.notify_waiters();
+    match tokio::time::timeout(WITNESS_PATIENCE, verdict).await {
+        Ok(Ok(CandidateVerdict::Cosigned(_))) => {
+            let charter = tenant.charter();
+            Ok(Appended { seq: charter.seq(), head: charter.head() })
+        }
+        Ok(Ok(CandidateVerdict::Refused { code, reason })) => Err(Problem::new(403, &code, reason)),
+        Ok(Err(_)) | Err(_) => Err(Problem::new(503, "witness-away", "the witness did not answer")
+            .with_remedy("start the runner; the change is kept and takes effect when it answers")),
+    }
+}
+
+/// Takes what a runner has to say, in order.
+pub(crate) fn report(
+    tenant: &Tenant,
+    runner: RunnerId,
+    reports: Vec<RunnerReport>,
+) -> Result<(), Problem> {
+    for report in reports {
+        match report {
+            RunnerReport::Candidate { digest, verdict } => {
+                take_verdict(tenant, digest, verdict)?;
+            }
+            RunnerReport::Checkpoint { checkpoint } => {
+                take_checkpoint(tenant, runner, &checkpoint)?;
+            }
+            RunnerReport::Statement { statement } => take_statement(tenant, runner, &statement)?,
+            RunnerReport::Status(status) => {
+                tenant.store.move_run(&status, clock::now()).map_err(stored)?;
+            }
+            RunnerReport::ResumeDone { writ, refused } => {
+                if let Some((code, reason)) = refused {
+                    tracing::warn!(code, reason, "resume refused by the jail");
+                }
+                tenant.store.resume_done(writ).map_err(stored)?;
+            }
+        }
+    }
+    tenant.work.notify_waiters();
+    Ok(())
+}
+
+fn take_verdict(
+    tenant: &Tenant,
+    digest: writ_model::Digest,
+    verdict: CandidateVerdict,
+) -> Result<(), Problem> {
+    let Some(mut candidate) = tenant.store.candidate().map_err(stored)? else { return Ok(()) };
+    if candidate.digest() != digest {
+        return Ok(());
+    }
+    match &verdict {
+        CandidateVerdict::Refused { .. } => tenant.store.drop_candidate(digest).map_err(stored)?,
+        CandidateVerdict::Cosigned(cosignature) => {
+            if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
+                cosignatures.push(cosignature.clone());
+            }
+            tenant
+                .append(&candidate)
+                .map_err(|error| problem_of(400, "charter-cosignature", &error))?;
+        }
+    }
+    tenant.verdicts.tell(digest, verdict);
+    Ok(())
+}
+
+fn take_checkpoint(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<(), Problem> {
+    let charter = tenant.charter();
+    let enrolled = charter.runner(runner).ok_or_else(not_enrolled)?;
+    let claims = checkpoint::verify(compact, &enrolled.jail_key)
+        .map_err(|error| problem_of(400, "checkpoint", &error))?;
+    tenant.store.put_checkpoint(claims.size, compact).map_err(stored)
+}
+
+fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<(), Problem> {
+    let charter = tenant.charter();
+    let enrolled = charter.runner(runner).ok_or_else(not_enrolled)?;
+    let verified = VerifiedStatement::verify(compact, &enrolled.jail_key, tenant.id())
+        .map_err(|error| problem_of(400, "statement", &error))?;
+    let jail = enrolled.jail_key.thumbprint();
+    let newest = tenant.store.newest_statement(jail).map_err(stored)?;
+    let seq = verified.statement().seq;
+    if seq <= newest {
+        return Ok(());
+    }
+    if seq != newest + 1 {
+        return Err(Problem::new(409, "statement-gap", format!("expected number {}", newest + 1)));
+    }
+    tenant.store.put_statement(jail, &verified, compact).map_err(stored)?;
+    match &verified.statement().says {
+        Says::Acceptance(acceptance) => {
+            tracing::info!(run.id = %acceptance.run, "run accepted by the jail");
+            let status = StatusReport {
+                run: acceptance.run,
+                phase: RunPhase::Running,
+                code: None,
+                reason: None,
+                step: None,
+                attempt: None,
+            };
+            tenant.store.move_run(&status, clock::now()).map_err(stored)
+        }
+        Says::Refusal(refusal) => {
+            tracing::info!(code = refusal.code, reason = refusal.reason, "refused by the jail");
+            Ok(())
+        }
+        Says::Receipt(_) => Ok(()),
+    }
+}
+
+fn note(authenticated: &Authenticated, denied: Option<&Problem>, at: UnixTime) -> DecisionNote {
+    DecisionNote {
+        writ: authenticated.writ.digest(),
+        relayed: denied.is_none(),
+        code: denied.map(|problem| problem.code.clone()),
+        reason: denied.map_or_else(|| "permitted".to_owned(), |problem| problem.detail.clone()),
+        at,
+    }
+}
+
+pub(crate) fn denied_problem(denied: &Denied) -> Problem {
+    Problem::new(403, denied.code, denied.reason.clone())
+}
+
+pub(crate) fn no_such_run() -> Problem {
+    Problem::new(404, "run-unknown", "there is no such run, or you may not see it")
+}
+
+fn not_enrolled() -> Problem {
+    Problem::new(401, "not-enrolled", "the charter enrolls no such runner")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a `map_err` adapter")]
+pub(crate) fn stored(error: StoreError) -> Problem {
+    if matches!(error, StoreError::Replayed) {
+        return Problem::new(409, "writ-replayed", "the writ was used before")
+            .with_remedy("sign a new one");
+    }
+    tracing::error!(error = %error, "the tenant's store failed");
+    Problem::new(500, "store", "the control plane's store failed")
+        .with_remedy("see the server's log")
+}

@@ -1,0 +1,145 @@
+//! Routes that persons call.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, Request, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use writ_api::{
+    AppendEntry, Appended, AuditPage, CharterPage, Content, Problem, ResumeRunOrder, RunList,
+    RunStatus, StartRunOrder, StartedRun,
+};
+use writ_evidence::digest::sha256;
+use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
+use writ_policy::Right;
+
+use super::{App, Failure, auth::original};
+use crate::flow::{self, denied_problem, no_such_run, stored};
+
+/// Where a page starts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    #[serde(default)]
+    from: u64,
+}
+
+/// `GET /charter`: for everybody who holds a role.
+pub(super) async fn charter(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    Query(page): Query<From>,
+    request: Request,
+) -> Result<Json<CharterPage>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    app.person(&tenant, &original(&request))?;
+    let entries = tenant.store.entries(page.from).map_err(stored)?;
+    Ok(Json(CharterPage { entries, seq: tenant.charter().seq() }))
+}
+
+/// `POST /charter`: the writ in the body says who.
+pub(super) async fn append(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    Json(body): Json<AppendEntry>,
+) -> Result<Json<Appended>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    Ok(Json(flow::append_entry(&tenant, &body).await?))
+}
+
+/// `PUT /content/{digest}`: for everybody who holds a role; a digest carries no right.
+pub(super) async fn put_content(
+    State(app): State<Arc<App>>,
+    Path((ten, digest)): Path<(String, String)>,
+    request: Request,
+) -> Result<StatusCode, Failure> {
+    let tenant = app.tenant(&ten)?;
+    app.person(&tenant, &original(&request))?;
+    let malformed = || Problem::new(400, "content", "the body is no content of this digest");
+    let bytes =
+        axum::body::to_bytes(request.into_body(), 3 * BUNDLE_MAX).await.map_err(|_| malformed())?;
+    let content: Content = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
+    let digest: Digest = digest.parse().map_err(|_| malformed())?;
+    if sha256(content.text.as_bytes()) != digest || content.text.len() > BUNDLE_MAX {
+        return Err(malformed().into());
+    }
+    tenant.store.put_content(digest, &content).map_err(stored)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /runs`: the writ in the body says who.
+pub(super) async fn start(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    Json(body): Json<StartRunOrder>,
+) -> Result<(StatusCode, Json<StartedRun>), Failure> {
+    let tenant = app.tenant(&ten)?;
+    Ok((StatusCode::ACCEPTED, Json(flow::start_run(&tenant, &body)?)))
+}
+
+/// `POST /runs/{run}/resume`: the writ in the body says who.
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    Path((ten, run)): Path<(String, String)>,
+    Json(body): Json<ResumeRunOrder>,
+) -> Result<StatusCode, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let run: RunId = run.parse().map_err(|_| no_such_run())?;
+    flow::resume_run(&tenant, run, &body)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `GET /runs`: those that the caller may see.
+pub(super) async fn runs(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    request: Request,
+) -> Result<Json<RunList>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let idc = app.person(&tenant, &original(&request))?;
+    let charter = tenant.charter();
+    let mut runs = tenant.store.runs().map_err(stored)?;
+    runs.retain(|run| {
+        let right = Right::RunView(&run.automation);
+        tenant.policies.decide(&charter, idc.principal(), right).is_ok()
+    });
+    Ok(Json(RunList { runs }))
+}
+
+/// `GET /runs/{run}`: what may not be seen is not there.
+pub(super) async fn run(
+    State(app): State<Arc<App>>,
+    Path((ten, run)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<RunStatus>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let idc = app.person(&tenant, &original(&request))?;
+    let run: RunId = run.parse().map_err(|_| no_such_run())?;
+    let status = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
+    let right = Right::RunView(&status.automation);
+    tenant.policies.decide(&tenant.charter(), idc.principal(), right).map_err(|_| no_such_run())?;
+    Ok(Json(status))
+}
+
+/// `GET /audit`: records and checkpoints, for auditors.
+pub(super) async fn audit(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    Query(page): Query<From>,
+    request: Request,
+) -> Result<Json<AuditPage>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let idc = app.person(&tenant, &original(&request))?;
+    tenant
+        .policies
+        .decide(&tenant.charter(), idc.principal(), Right::AuditRead)
+        .map_err(|denied| denied_problem(&denied))?;
+    Ok(Json(AuditPage {
+        records: tenant.store.audit_page(page.from).map_err(stored)?,
+        checkpoints: tenant.store.checkpoints_after(page.from).map_err(stored)?,
+        size: tenant.store.audit_size().map_err(stored)?,
+    }))
+}

@@ -1,0 +1,110 @@
+//! Charter entries, the candidate that waits for its witness, and content named by digest.
+
+use rusqlite::{OptionalExtension as _, params};
+use writ_api::{Content, ContentKind};
+use writ_evidence::{audit::RecordKind, charter::UnverifiedEntry};
+use writ_model::{Digest, UnixTime};
+
+use super::{Store, StoreError, audit};
+
+/// Entries in one page.
+const PAGE: i64 = 500;
+
+impl Store {
+    /// Stores entry 0, once.
+    pub(crate) fn found(&self, entry: &UnverifiedEntry, _now: UnixTime) -> Result<(), StoreError> {
+        let known: i64 =
+            self.lock().query_row("SELECT COUNT(*) FROM charter", [], |row| row.get(0))?;
+        if known > 0 { Ok(()) } else { self.append_entry(0, entry) }
+    }
+
+    /// Appends a verified entry and drops the candidate that it was.
+    pub(crate) fn append_entry(&self, seq: u64, entry: &UnverifiedEntry) -> Result<(), StoreError> {
+        let seq = i64::try_from(seq).map_err(|_| StoreError::Row)?;
+        let text = serde_json::to_string(entry).map_err(|_| StoreError::Row)?;
+        let digest = entry.digest().to_string();
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO charter (seq, digest, entry) VALUES (?1, ?2, ?3)",
+                params![seq, digest, text],
+            )?;
+            transaction.execute("DELETE FROM candidate", [])?;
+            audit::append(transaction, RecordKind::Charter, text)
+        })
+    }
+
+    /// Entries from `from`, a page of them.
+    pub(crate) fn entries(&self, from: u64) -> Result<Vec<UnverifiedEntry>, StoreError> {
+        let from = i64::try_from(from).map_err(|_| StoreError::Row)?;
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT entry FROM charter WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
+        statement
+            .query_map(params![from, PAGE], |row| row.get::<_, String>(0))?
+            .map(|row| serde_json::from_str(&row?).map_err(|_| StoreError::Row))
+            .collect()
+    }
+
+    /// The candidate that waits for its witness.
+    pub(crate) fn candidate(&self) -> Result<Option<UnverifiedEntry>, StoreError> {
+        let text: Option<String> = self
+            .lock()
+            .query_row("SELECT entry FROM candidate", [], |row| row.get(0))
+            .optional()?;
+        text.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::Row)).transpose()
+    }
+
+    /// Keeps a candidate until its witness has answered, across restarts.
+    pub(crate) fn put_candidate(&self, entry: &UnverifiedEntry) -> Result<(), StoreError> {
+        let text = serde_json::to_string(entry).map_err(|_| StoreError::Row)?;
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO candidate (digest, entry) VALUES (?1, ?2)",
+                params![entry.digest().to_string(), text],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Drops a candidate that its witness refused.
+    pub(crate) fn drop_candidate(&self, digest: Digest) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction
+                .execute("DELETE FROM candidate WHERE digest = ?1", params![digest.to_string()])?;
+            Ok(())
+        })
+    }
+
+    /// Keeps content under its digest.
+    pub(crate) fn put_content(&self, digest: Digest, content: &Content) -> Result<(), StoreError> {
+        let kind = match content.kind {
+            ContentKind::Bundle => "bundle",
+            ContentKind::Pack => "pack",
+        };
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT OR IGNORE INTO content (digest, kind, text) VALUES (?1, ?2, ?3)",
+                params![digest.to_string(), kind, content.text],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Content by its digest.
+    pub(crate) fn content(&self, digest: Digest) -> Result<Option<Content>, StoreError> {
+        let row: Option<(String, String)> = self
+            .lock()
+            .query_row(
+                "SELECT kind, text FROM content WHERE digest = ?1",
+                params![digest.to_string()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        row.map(|(kind, text)| match kind.as_str() {
+            "bundle" => Ok(Content { kind: ContentKind::Bundle, text }),
+            "pack" => Ok(Content { kind: ContentKind::Pack, text }),
+            _ => Err(StoreError::Row),
+        })
+        .transpose()
+    }
+}

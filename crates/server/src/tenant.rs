@@ -1,0 +1,99 @@
+//! One tenant: its database, its folded charter, and what wakes those who wait.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
+use writ_model::TenantId;
+use writ_policy::Policies;
+
+use crate::{
+    dispatch::Verdicts,
+    http::ProofWindow,
+    store::{Store, StoreError},
+};
+
+/// Why a tenant can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database failed.
+    #[error("the tenant's database cannot be read")]
+    Store(#[from] StoreError),
+    /// The charter in it does not fold.
+    #[error("the tenant's charter does not fold")]
+    Charter(#[from] FoldError),
+    /// The database holds no charter.
+    #[error("the tenant's database holds no charter")]
+    Empty,
+}
+
+/// One tenant of this control plane.
+pub(crate) struct Tenant {
+    id: TenantId,
+    pub(crate) store: Store,
+    pub(crate) policies: Arc<Policies>,
+    charter: RwLock<Arc<CharterState>>,
+    /// Held while a change of the charter is on its way to the witness and back.
+    pub(crate) appending: AsyncMutex<()>,
+    pub(crate) verdicts: Verdicts,
+    /// Wakes runners that wait for something to do.
+    pub(crate) work: Notify,
+    pub(crate) proofs: Mutex<ProofWindow>,
+}
+
+impl Tenant {
+    /// Opens a database and folds its charter anew: nothing is believed because it is stored.
+    pub(crate) fn open(path: &Path, policies: Arc<Policies>) -> Result<Self, OpenError> {
+        let store = Store::open(path)?;
+        let mut state: Option<CharterState> = None;
+        loop {
+            let from = state.as_ref().map_or(0, |charter| charter.seq() + 1);
+            let page = store.entries(from)?;
+            if page.is_empty() {
+                break;
+            }
+            for entry in &page {
+                match &mut state {
+                    None => {
+                        state = Some(CharterState::found(entry, TenantId(entry.digest()))?);
+                    }
+                    Some(charter) => charter.append(entry, &*policies)?,
+                }
+            }
+        }
+        let charter = state.ok_or(OpenError::Empty)?;
+        Ok(Self {
+            id: charter.ten(),
+            store,
+            policies,
+            charter: RwLock::new(Arc::new(charter)),
+            appending: AsyncMutex::new(()),
+            verdicts: Verdicts::default(),
+            work: Notify::new(),
+            proofs: Mutex::new(ProofWindow::default()),
+        })
+    }
+
+    /// The tenant's id.
+    pub(crate) const fn id(&self) -> TenantId {
+        self.id
+    }
+
+    /// The folded charter as it is now.
+    pub(crate) fn charter(&self) -> Arc<CharterState> {
+        Arc::clone(&self.charter.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Folds, stores and shows a cosigned entry.
+    pub(crate) fn append(&self, entry: &UnverifiedEntry) -> Result<Arc<CharterState>, OpenError> {
+        let mut next = (*self.charter()).clone();
+        next.append(entry, &*self.policies)?;
+        self.store.append_entry(next.seq(), entry)?;
+        let next = Arc::new(next);
+        *self.charter.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        Ok(next)
+    }
+}
