@@ -67,6 +67,6 @@ mod tests {
     fn only_bless_is_understood() {
         assert!(!wants_bless(&[]).unwrap());
         assert!(wants_bless(&["--bless".to_owned()]).unwrap());
-        assert!(wants_bless(&["--bless".to_owned()]).is_err());
+        assert!(wants_bless(&["--blessed".to_owned()]).is_err());
     }
 }

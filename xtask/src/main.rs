@@ -61,6 +61,14 @@ const DOORS: &[Door] = &[
     },
 ];
 
+const ENVIRONMENT: &str = "
+Environment:
+
+  CARGO_TARGET_DIR  where everything is built and installed (default `target`)
+  WRIT_CORPORA      folder of test data that nobody here wrote (default `../shared/corpora`)
+  WRIT_PARTS        folder of parts from package registries (default `parts` in the target folder)
+  CI=true           a missing corpus is a failure";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match dispatch(&arguments) {
@@ -92,18 +100,10 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn help() -> String {
-    let mut text = String::from("cargo xtask <command>\n");
-    for door in DOORS {
-        text.push_str(&format!("\n  {} {}\n      {}\n", door.name, door.arguments, door.teaches));
-    }
-    text.push_str(
-        "\nEnvironment:\n\
-         \n  CARGO_TARGET_DIR  where everything is built and installed (default `target`)\
-         \n  WRIT_CORPORA      folder of test data that nobody here wrote (default `../shared/corpora`)\
-         \n  WRIT_PARTS        folder of parts from PyPI and npm (default `parts` in the target folder)\
-         \n  CI=true           a missing corpus is a failure\n",
-    );
-    text
+    let doors = DOORS
+        .iter()
+        .map(|door| format!("\n  {} {}\n      {}\n", door.name, door.arguments, door.teaches));
+    format!("cargo xtask <command>\n{}{ENVIRONMENT}", doors.collect::<String>())
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_corpus_fails_in_ci_and_only_there() {
+    fn missing_test_data_fails_in_ci_and_only_there() {
         let nowhere = Path::new("no/such/folder");
 
         assert!(corpora(nowhere, true).is_err());

@@ -34,13 +34,10 @@ impl Steps {
 
     /// The table of times.
     pub(crate) fn summary(&self) -> String {
-        let mut text = String::from("\nsteps, all passed:\n");
-        for (name, took) in &self.done {
-            text.push_str(&format!("  {:>8.1} s  {name}\n", took.as_secs_f64()));
-        }
         let total: Duration = self.done.iter().map(|(_, took)| *took).sum();
-        text.push_str(&format!("  {:>8.1} s  total", total.as_secs_f64()));
-        text
+        let rows = self.done.iter().copied().chain([("total", total)]);
+        let rows = rows.map(|(name, took)| format!("  {:>8.1} s  {name}", took.as_secs_f64()));
+        format!("\nsteps, all passed:\n{}", rows.collect::<Vec<_>>().join("\n"))
     }
 }
 

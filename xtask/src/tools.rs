@@ -8,6 +8,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
@@ -26,6 +27,14 @@ type Version = (u32, u32, u32);
 
 const NEXTEST: Tool = Tool { name: "cargo-nextest", version: (0, 9, 143), exact: false };
 const DENY: Tool = Tool { name: "cargo-deny", version: (0, 20, 2), exact: true };
+
+/// Installs what is missing, so that no later step waits for it.
+pub(crate) fn install_missing(workspace: &Workspace) -> anyhow::Result<()> {
+    for tool in [&NEXTEST, &DENY] {
+        ready(workspace, tool)?;
+    }
+    Ok(())
+}
 
 /// `cargo nextest`, ready for its sub-command.
 pub(crate) fn nextest(workspace: &Workspace) -> anyhow::Result<Command> {
@@ -66,7 +75,8 @@ fn installed(tool: &Tool, path: &OsString) -> bool {
         .stderr(Stdio::null())
         .output();
     let found = output.ok().and_then(|output| version_in(&String::from_utf8_lossy(&output.stdout)));
-    found.is_some_and(|found| if tool.exact { found == tool.version } else { found >= tool.version })
+    found
+        .is_some_and(|found| if tool.exact { found == tool.version } else { found >= tool.version })
 }
 
 fn subcommand(tool: &Tool) -> &'static str {
@@ -91,7 +101,10 @@ fn install(workspace: &Workspace, tool: &Tool) -> anyhow::Result<()> {
         .arg(&tools)
         .env("CARGO_TARGET_DIR", tools.join("build"))
         .env("CARGO_PROFILE_DEV_DEBUG", "0");
-    run(&mut command)
+    run(&mut command)?;
+    // Only the executable is needed again; the rest is a gigabyte.
+    let _ = fs::remove_dir_all(tools.join("build"));
+    Ok(())
 }
 
 #[cfg(test)]

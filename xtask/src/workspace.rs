@@ -34,7 +34,7 @@ impl Workspace {
         Ok(Self { root: root.to_owned(), target })
     }
 
-    /// Where PyPI and npm parts are installed.
+    /// Where parts from package registries are installed.
     pub(crate) fn parts(&self) -> PathBuf {
         self.folder_from("WRIT_PARTS", || self.target.join("parts"))
     }

@@ -1,2 +1,38 @@
-//! x
-fn main(){}
+//! `writ`: one command for people, services and `writ dev`.
+//!
+//! Read next: `args` (what can be said), then `command` (what each does). Data goes to stdout,
+//! everything else to stderr; a failure has a code, a cause and a remedy (`failure`).
+
+mod args;
+mod command;
+mod dev;
+mod failure;
+mod login;
+mod output;
+mod place;
+mod session;
+mod sign;
+mod tenant;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    output::set_up_logs(args.command.is_service());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("writ: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(command::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit)
+        }
+    }
+}

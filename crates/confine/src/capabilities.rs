@@ -40,8 +40,7 @@ pub(crate) fn are_all_dropped() -> bool {
     let held = capabilities(None).is_ok_and(|sets| {
         (sets.effective | sets.permitted | sets.inheritable) == CapabilitySet::empty()
     });
-    held && every_capability()
-        .all(|one| !matches!(capability_is_in_bounding_set(one), Ok(true)))
+    held && every_capability().all(|one| !matches!(capability_is_in_bounding_set(one), Ok(true)))
 }
 
 fn empty_bounding_set() -> Result<(), String> {

@@ -48,6 +48,17 @@ pub enum CgroupError {
     },
 }
 
+impl CgroupError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoControllers => "cgroup-missing",
+            Self::NotDelegated { .. } => "cgroup-not-delegated",
+        }
+    }
+}
+
 /// What one group may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CgroupLimits {

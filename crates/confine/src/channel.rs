@@ -65,6 +65,9 @@ pub enum ChannelError {
     Socket(#[source] io::Error),
 }
 
+/// A message, and the descriptor that came with it.
+pub type Received = (Vec<u8>, Option<OwnedFd>);
+
 /// One end of a connection that carries messages and descriptors.
 #[derive(Debug)]
 pub struct Channel {
@@ -180,14 +183,13 @@ impl Channel {
     /// * [`ChannelError::Truncated`]: the channel ended within a message.
     /// * [`ChannelError::SurplusDescriptors`]: two or more came; all are closed.
     /// * [`ChannelError::TimedOut`], [`ChannelError::Socket`].
-    pub fn receive(&self) -> Result<Option<(Vec<u8>, Option<OwnedFd>)>, ChannelError> {
+    pub fn receive(&self) -> Result<Option<Received>, ChannelError> {
         let mut descriptor = None;
         let mut header = Vec::with_capacity(HEADER_LEN);
         if !self.fill(&mut header, HEADER_LEN, &mut descriptor)? {
             return Ok(None);
         }
-        let header: [u8; HEADER_LEN] =
-            header.try_into().map_err(|_| ChannelError::Truncated)?;
+        let header: [u8; HEADER_LEN] = header.try_into().map_err(|_| ChannelError::Truncated)?;
         let length = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
         if length > LINK_MESSAGE_MAX {
             return Err(ChannelError::TooLong { length });

@@ -8,17 +8,17 @@
 //!
 //! Not here: printing (`writ doctor`), the settings known to stand in the way (`remedy`).
 
-use std::os::fd::{AsFd, AsRawFd};
-
-use rustix::{
-    fs::ftruncate,
-    net::{AddressFamily, SocketType, socket},
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
 };
+
+use rustix::fs::ftruncate;
 use writ_model::{IsolationMode, IsolationReport, Measure, MeasureName};
 
 use crate::{
     CgroupLimits, CgroupParent, Channel, ConfineError, Exit, Profile, process::launch,
-    remedy::remedy, spawn, sys,
+    remedy::remedy, seccomp::ForbiddenCall, spawn, sys,
 };
 
 mod probe;
@@ -35,12 +35,11 @@ const MEBIBYTE: u64 = 1 << 20;
 ///   could be examined. A measure that is missing is no error.
 pub fn examine() -> Result<IsolationReport, ConfineError> {
     let mut measures = seen_from_inside()?;
-    measures.push(judge(MeasureName::Seccomp, refused_call_kills()?));
-    measures.push(judge(MeasureName::SecretMemory, secret_memory()));
+    measures.push(judge(MeasureName::Seccomp, forbidden_calls_kill()?));
+    measures.push(judge(MeasureName::SecretMemory, secret_memory_can_be_had()?));
     measures.push(judge(MeasureName::Cgroup, control_group_limits()));
     let report = IsolationReport::new(IsolationMode::Full, measures, true);
-    let mode =
-        if report.is_complete() { IsolationMode::Full } else { IsolationMode::Degraded };
+    let mode = if report.is_complete() { IsolationMode::Full } else { IsolationMode::Degraded };
     Ok(IsolationReport { mode, ..report })
 }
 
@@ -67,24 +66,40 @@ fn seen_from_inside() -> Result<Vec<Measure>, ConfineError> {
     Ok(confined.report.measures.into_iter().chain(contradicted).collect())
 }
 
-/// The filter of a cell, tried in earnest: making a socket must be the end of it.
-fn refused_call_kills() -> Result<Result<(), String>, ConfineError> {
+/// The filters of jail and cell, tried in earnest: every forbidden call must be the end of it.
+fn forbidden_calls_kill() -> Result<Result<(), String>, ConfineError> {
+    for profile in [Profile::jail(), Profile::cell()] {
+        let profile = profile.with_isolation(IsolationMode::Degraded);
+        for call in ForbiddenCall::all() {
+            let attempt = || {
+                sys::attempt(call);
+                0
+            };
+            match ended(&profile, attempt)? {
+                Exit::Signal(SIGSYS) => {}
+                other => return Ok(Err(format!("{call:?} ended with {other}, not with SIGSYS"))),
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Secret memory, made where it is needed: in a cell.
+fn secret_memory_can_be_had() -> Result<Result<(), String>, ConfineError> {
     let profile = Profile::cell().with_isolation(IsolationMode::Degraded);
-    let mut confined = spawn(&profile, || match socket(AddressFamily::INET, SocketType::STREAM, None)
-    {
-        Ok(_) => 0,
-        Err(_) => 1,
+    let exit = ended(&profile, || {
+        let sized = sys::memfd_secret().and_then(|memory| Ok(ftruncate(&memory, MEBIBYTE)?));
+        sized.err().map_or(0, |error| error.raw_os_error().unwrap_or(1))
     })?;
-    let exit = confined.process.wait().map_err(ConfineError::Wait)?;
     Ok(match exit {
-        Exit::Signal(SIGSYS) => Ok(()),
-        other => Err(format!("a refused call ended the process with {other}, not with SIGSYS")),
+        Exit::Code(0) => Ok(()),
+        Exit::Code(errno) => Err(io::Error::from_raw_os_error(errno).to_string()),
+        Exit::Signal(_) => Err(format!("asking for secret memory ended with {exit}")),
     })
 }
 
-fn secret_memory() -> Result<(), String> {
-    let memory = sys::memfd_secret().map_err(|error| format!("memfd_secret: {error}"))?;
-    ftruncate(&memory, MEBIBYTE).map_err(|errno| format!("cannot size secret memory: {errno}"))
+fn ended(profile: &Profile, child: impl FnOnce() -> i32) -> Result<Exit, ConfineError> {
+    spawn(profile, child)?.process.wait().map_err(ConfineError::Wait)
 }
 
 /// A group of 16 MiB must be the end of a process that uses 64.
@@ -94,13 +109,11 @@ fn control_group_limits() -> Result<(), String> {
         None => error.to_string(),
     };
     let parent = CgroupParent::find().map_err(|error| text(&error))?;
-    let limits =
-        CgroupLimits { memory_bytes: 16 * MEBIBYTE, processes: 4, cpu_percent: 100 };
+    let limits = CgroupLimits { memory_bytes: 16 * MEBIBYTE, processes: 4, cpu_percent: 100 };
     let group = parent.create(limits).map_err(|error| text(&error))?;
     let profile = Profile::cell().with_isolation(IsolationMode::Degraded);
-    let attach = |pid: rustix::process::Pid| {
-        Ok(group.attach(pid.as_raw_nonzero().get().unsigned_abs())?)
-    };
+    let attach =
+        |pid: rustix::process::Pid| Ok(group.attach(pid.as_raw_nonzero().get().unsigned_abs())?);
     let mut started = launch(&profile, attach, |status| {
         drop(status);
         use_memory(64 * MEBIBYTE)

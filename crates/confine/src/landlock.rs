@@ -82,7 +82,5 @@ fn allow(rules: RulesetCreated, path: &Path, reach: Reach) -> Result<RulesetCrea
         format!("cannot allow {reach:?} beneath `{}`: {error}", path.display())
     };
     let beneath = PathFd::new(path).map_err(|error| cannot(&error))?;
-    rules
-        .add_rule(PathBeneath::new(beneath, reach.rights()))
-        .map_err(|error| cannot(&error))
+    rules.add_rule(PathBeneath::new(beneath, reach.rights())).map_err(|error| cannot(&error))
 }

@@ -34,7 +34,7 @@ mod setup;
 mod sys;
 
 pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupParent};
-pub use channel::{Channel, ChannelError};
+pub use channel::{Channel, ChannelError, Received};
 pub use error::ConfineError;
 pub use process::{ChildProcess, Confined, Exit, fork_worker, harden_self, spawn};
 pub use profile::Profile;

@@ -22,13 +22,7 @@ pub(crate) struct ResourceLimits {
 impl ResourceLimits {
     /// One process that starts no other.
     pub(crate) fn single() -> Self {
-        Self {
-            open_files: 64,
-            processes: 1,
-            address_space: None,
-            cpu_s: None,
-            file_size: None,
-        }
+        Self { open_files: 64, processes: 1, address_space: None, cpu_s: None, file_size: None }
     }
 
     /// Sets the limits on the calling process.

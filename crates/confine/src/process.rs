@@ -13,8 +13,7 @@
 //! Not here: programs that are executed (`sandbox`), the measures themselves (`setup`).
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -148,10 +147,7 @@ pub struct Confined {
 /// * [`ConfineError::MultiThreaded`]: call from a launcher, not from a server.
 /// * [`ConfineError::Measure`]: with the remedy. Only in mode `Full`.
 /// * [`ConfineError::Fork`], [`ConfineError::Setup`], [`ConfineError::Died`].
-pub fn spawn(
-    profile: &Profile,
-    child: impl FnOnce() -> i32,
-) -> Result<Confined, ConfineError> {
+pub fn spawn(profile: &Profile, child: impl FnOnce() -> i32) -> Result<Confined, ConfineError> {
     let started = launch(
         profile,
         |_| Ok(()),
@@ -226,14 +222,13 @@ pub(crate) fn launch(
     require_single_thread()?;
     let (status, child_status) = Channel::pair().map_err(ConfineError::Setup)?;
     let (forked, shared_because) = fork(profile.isolation)?;
-    let namespaces =
-        if shared_because.is_none() { Namespaces::Own } else { Namespaces::Shared };
+    let namespaces = if shared_because.is_none() { Namespaces::Own } else { Namespaces::Shared };
     match forked {
         Forked::Parent(pid, pidfd) => {
             drop(child_status);
             let process = ChildProcess { pid, pidfd, exit: None };
             attach(pid)?;
-            accompany(profile, process, status, shared_because)
+            accompany(profile, process, status, shared_because.as_deref())
         }
         Forked::Child => {
             // Else the child would keep the channel open that tells it of its parent's death.
@@ -272,12 +267,12 @@ fn accompany(
     profile: &Profile,
     mut process: ChildProcess,
     status: Channel,
-    shared_because: Option<String>,
+    shared_because: Option<&str>,
 ) -> Result<Started, ConfineError> {
     expect(&mut process, SetupMessage::receive(&status), |message| {
         matches!(message, SetupMessage::Up)
     })?;
-    let mapped = match &shared_because {
+    let mapped = match shared_because {
         None => namespaces::map_ids(process.pid),
         Some(_) => Ok(()),
     };
@@ -293,7 +288,8 @@ fn accompany(
     };
     status.send(b"go", None).map_err(ConfineError::Setup)?;
     let unmapped = mapped.err().map(|why| (MeasureName::UserNamespace, Some(why)));
-    let of_namespaces = namespaces::measures().map(|name| (name, shared_because.clone()));
+    let of_namespaces =
+        namespaces::measures().map(|name| (name, shared_because.map(str::to_owned)));
     let measures = of_namespaces.chain(unmapped).chain(steps).map(|(name, why)| match why {
         None => Measure::active(name),
         Some(why) => Measure::missing(name, why, remedy(name)),
@@ -348,7 +344,9 @@ fn prepare(
     SetupMessage::Up.send(status, None)?;
     await_word(status)?;
     match confine(profile, status, namespaces) {
-        Ok(done) => SetupMessage::Ready { steps: done.steps }.send(status, done.scratch.as_ref())?,
+        Ok(done) => {
+            SetupMessage::Ready { steps: done.steps }.send(status, done.scratch.as_ref())?;
+        }
         Err(Refused { measure, why }) => {
             SetupMessage::Refused { measure, why }.send(status, None)?;
             return Err(ChannelError::Closed);

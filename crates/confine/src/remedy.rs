@@ -29,18 +29,17 @@ pub(crate) fn remedy(measure: MeasureName) -> String {
         }
         .into(),
         MeasureName::SecretMemory => {
-            "use Linux 5.14 or later; before 6.5 boot with `secretmem.enable=1`"
+            { "use Linux 5.14 or later; before 6.5 boot with `secretmem.enable=1`" }.into()
         }
-        .into(),
         MeasureName::Cgroup => {
             "run the launcher under systemd with `Delegate=yes` in a unit of its own, or as root \
              with the memory and pids controllers mounted"
         }
         .into(),
         MeasureName::NotDumpable | MeasureName::ParentDeath | MeasureName::ResourceLimits => {
-            "check that the container runtime or service manager allows prctl() and setrlimit()"
+            { "check that the container runtime or service manager allows prctl() and setrlimit()" }
+                .into()
         }
-        .into(),
     }
 }
 
@@ -52,11 +51,7 @@ const BLOCKERS: [(&str, &str, &str); 3] = [
         "0",
         "sysctl -w kernel.unprivileged_userns_clone=1",
     ),
-    (
-        "/proc/sys/user/max_user_namespaces",
-        "0",
-        "sysctl -w user.max_user_namespaces=16384",
-    ),
+    ("/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=16384"),
     (
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",

@@ -28,11 +28,7 @@ use rustix::{
     process::{chdir, pivot_root},
 };
 
-use crate::{
-    landlock::Reach,
-    sandbox::Interpreter,
-    sys::mount_add_attributes,
-};
+use crate::{landlock::Reach, sandbox::Interpreter, sys::mount_add_attributes};
 
 /// Where the new root is put together: a directory that every system has. It is mounted over in
 /// this namespace only.

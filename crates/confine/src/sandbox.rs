@@ -27,9 +27,7 @@ use std::{
 };
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use writ_model::{
-    IsolationMode, IsolationReport, Measure, MeasureName, limits::STEP_OUTPUT_MAX,
-};
+use writ_model::{IsolationMode, IsolationReport, Measure, MeasureName, limits::STEP_OUTPUT_MAX};
 
 use crate::{
     Cgroup, CgroupLimits, CgroupParent, Channel, ChildProcess, ConfineError, Profile,
@@ -204,10 +202,7 @@ pub fn run(
 /// * [`ConfineError::MultiThreaded`]: call from a launcher.
 /// * [`ConfineError::Measure`], [`ConfineError::Cgroup`]: nothing was started.
 /// * [`ConfineError::Exec`]: the interpreter does not run in the root made for it.
-pub fn spawn(
-    spec: SandboxSpec,
-    cgroups: Option<&CgroupParent>,
-) -> Result<Sandboxed, ConfineError> {
+pub fn spawn(spec: SandboxSpec, cgroups: Option<&CgroupParent>) -> Result<Sandboxed, ConfineError> {
     let (stdin_inside, stdin) = pipe().map_err(ConfineError::Pipe)?;
     let (stdout, stdout_inside) = pipe().map_err(ConfineError::Pipe)?;
     let (stderr, stderr_inside) = pipe().map_err(ConfineError::Pipe)?;
@@ -230,12 +225,10 @@ pub fn spawn(
     let started = launch(
         &profile,
         |pid| match &cgroup {
-            Some(cgroup) => {
-                Ok(cgroup.attach(pid.as_raw_nonzero().get().unsigned_abs())?)
-            }
+            Some(cgroup) => Ok(cgroup.attach(pid.as_raw_nonzero().get().unsigned_abs())?),
             None => Ok(()),
         },
-        |status| execute(&executable, ends, &status),
+        move |status| execute(&executable, &ends, &status),
     )?;
     let (process, report, scratch) = executed(started, cgroup.is_some())?;
     Ok(Sandboxed { process, cgroup, stdin, stdout, stderr, scratch, limits: spec.limits, report })
@@ -290,8 +283,8 @@ impl InnerEnds {
 
 /// Becomes the interpreter; all that the confined child does. Everything that it holds but the
 /// ends below closes as the program starts, the status channel included.
-fn execute(executable: &Path, ends: InnerEnds, status: &Channel) -> i32 {
-    let why = match connect(&ends) {
+fn execute(executable: &Path, ends: &InnerEnds, status: &Channel) -> i32 {
+    let why = match connect(ends) {
         Ok(()) => interpreter_command(executable, ends.broker.as_ref()).exec(),
         Err(error) => error,
     };

@@ -5,7 +5,10 @@
 //!
 //! Invariant: a process is forked only while it has exactly one thread, so that no lock can be
 //! held by a thread that the child does not have.
-#![expect(unsafe_code, reason = "clone3, close_range, mount_setattr and _exit have no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "clone3, close_range, mount_setattr and _exit have no safe wrapper"
+)]
 
 use std::{
     ffi::CStr,
@@ -15,6 +18,8 @@ use std::{
 };
 
 use rustix::process::Pid;
+
+use crate::seccomp::ForbiddenCall;
 
 /// Not in `libc` for every architecture; the number is the same on all of them.
 const SYS_MEMFD_SECRET: libc::c_long = 447;
@@ -54,9 +59,8 @@ pub(crate) fn clone_process(namespaces: u64) -> io::Result<Forked> {
     // SAFETY: `args` is a valid `clone_args` of the size passed, and `pidfd` outlives the call. The
     // memory is copied (no CLONE_VM), so the child goes on on its own copy of this stack, and the
     // process has one thread, so no lock of the allocator or of `std` is held in the copy.
-    let pid = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())
-    };
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match i32::try_from(pid) {
         Ok(0) => Ok(Forked::Child),
         Ok(pid) if pid > 0 => {
@@ -129,4 +133,19 @@ pub(crate) fn memfd_secret() -> io::Result<OwnedFd> {
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Makes a system call that no filter of jail or cell allows, with arguments that make it harmless
+/// if one does. That it returns at all is the finding.
+pub(crate) fn attempt(call: ForbiddenCall) {
+    match call {
+        // SAFETY: the numbers are those of `ForbiddenCall::all`. Given zeros for arguments each of
+        // them fails, or tells something about the process, and none writes to its memory.
+        ForbiddenCall::Number(number) => unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) },
+        ForbiddenCall::ExecutableMemory => {
+            let (reach, kind) = (libc::PROT_EXEC, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            // SAFETY: asks for a new page at an address of the kernel's choice; nothing uses it.
+            unsafe { libc::syscall(libc::SYS_mmap, 0, 4096, reach, kind, -1, 0) }
+        }
+    };
 }

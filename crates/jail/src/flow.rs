@@ -153,9 +153,8 @@ impl Jail {
         };
         let charter = self.charter.as_ref().ok_or_else(behind)?;
         let seen = self.state.memory().head;
-        let reached = seen.is_none_or(|(seq, digest)| {
-            charter.seq() >= seq && charter.knows_head(digest)
-        });
+        let reached =
+            seen.is_none_or(|(seq, digest)| charter.seq() >= seq && charter.knows_head(digest));
         if reached { Ok(charter) } else { Err(behind()) }
     }
 

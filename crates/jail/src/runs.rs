@@ -10,9 +10,7 @@ use writ_evidence::{
     statement::{Acceptance, ActionDone, CodeDone, DecisionRecord, StepOutcome},
 };
 use writ_jail_link::{CodeResult, FailedStep};
-use writ_model::{
-    CodeLanguage, Digest, KeyedDigest, PinnedAction, PinnedConnection, UnixTime,
-};
+use writ_model::{CodeLanguage, Digest, KeyedDigest, PinnedAction, PinnedConnection, UnixTime};
 
 use crate::state::Attempt;
 

@@ -5,6 +5,7 @@
 //!
 //! Read next: `writ_evidence`, which signs and verifies what these nouns are combined into.
 
+mod address;
 mod connection;
 mod digest;
 mod id;
@@ -16,6 +17,7 @@ mod principal;
 mod step;
 mod time;
 
+pub use address::{address_allowed, refused_range};
 pub use connection::{
     Cidr, Connection, ConnectionHost, ConnectionKind, InvalidCidr, InvalidSecretRef, SecretManager,
     SecretRef,

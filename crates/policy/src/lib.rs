@@ -1,1 +1,24 @@
-//! skeleton
+//! May this principal do this, under this charter, and why?
+//!
+//! In: a folded charter, a principal and a [`Right`]. Out: a [`Permit`] that names the deciding
+//! policies and the path, or a [`Denied`] that names the rule. Pure; the same answer everywhere.
+//!
+//! Invariants:
+//! * deny unless a policy permits; an evaluation error is a denial;
+//! * each use of a connection needs the right of both the publisher and the signer;
+//! * a permit is made only by a decision.
+//!
+//! Read: `right` (what can be asked), `schema.cedarschema` and `built_in.cedar` (who may),
+//! `decide` (one question), `run` (a run's questions), `append` (a charter change's question).
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod append;
+mod decide;
+mod entities;
+mod right;
+mod run;
+
+pub use decide::{Denied, Permit, Policies, PolicyError};
+pub use right::Right;
+pub use run::RunPermit;

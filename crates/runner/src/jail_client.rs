@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use writ_confine::Channel;
 use writ_jail_link::{Described, Envelope, JailReply, JailRequest, Refused, decode, encode};
 
@@ -41,6 +41,7 @@ pub struct JailClient {
     sending: Mutex<()>,
     next: AtomicU64,
     waiting: Waiting,
+    ended: Arc<watch::Sender<bool>>,
 }
 
 impl JailClient {
@@ -49,9 +50,14 @@ impl JailClient {
     pub fn new(channel: Channel) -> Self {
         let channel = Arc::new(channel);
         let waiting: Waiting = Arc::new(Mutex::new(Some(BTreeMap::new())));
+        let ended = Arc::new(watch::Sender::new(false));
         let (reading, answered) = (Arc::clone(&channel), Arc::clone(&waiting));
-        thread::spawn(move || read_replies(&reading, &answered));
-        Self { channel, sending: Mutex::new(()), next: AtomicU64::new(1), waiting }
+        let tell = Arc::clone(&ended);
+        thread::spawn(move || {
+            read_replies(&reading, &answered);
+            tell.send_replace(true);
+        });
+        Self { channel, sending: Mutex::new(()), next: AtomicU64::new(1), waiting, ended }
     }
 
     /// Asks, and waits for the answer.
@@ -105,10 +111,17 @@ impl JailClient {
         }
     }
 
-    /// Whether the jail has ended.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    /// Resolves when the jail has ended.
+    pub async fn gone(&self) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives as long as `self`, so this ends only when the value is true.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Closes the link, upon which the jail ends.
+    pub fn hang_up(&self) {
+        // An already closed socket is as good.
+        let _ = rustix::net::shutdown(&*self.channel, rustix::net::Shutdown::Both);
     }
 }
 

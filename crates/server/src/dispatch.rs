@@ -70,10 +70,10 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
         tasks.push(RunnerTask::Charter { entries });
         return Ok(tasks);
     }
-    if charter.witness() == runner {
-        if let Some(candidate) = tenant.store.candidate()? {
-            tasks.push(RunnerTask::Cosign { candidate: Box::new(candidate) });
-        }
+    if charter.witness() == runner
+        && let Some(candidate) = tenant.store.candidate()?
+    {
+        tasks.push(RunnerTask::Cosign { candidate: Box::new(candidate) });
     }
     for pending in tenant.store.pending_starts()? {
         let sealed = pending.order.sealed.into_iter().find(|sealed| sealed.runner == runner);

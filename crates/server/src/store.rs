@@ -21,8 +21,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction};
 
-pub(crate) use audit::AuditTail;
-pub(crate) use runs::{NewRun, PendingResume, PendingStart};
+pub(crate) use runs::NewRun;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]

@@ -127,9 +127,7 @@ mod tests {
 
         assert_eq!(
             find(mountinfo, "0::/system.slice/writ-jail.service\n"),
-            Some(Controllers::V2 {
-                dir: "/sys/fs/cgroup/system.slice/writ-jail.service".into()
-            })
+            Some(Controllers::V2 { dir: "/sys/fs/cgroup/system.slice/writ-jail.service".into() })
         );
     }
 

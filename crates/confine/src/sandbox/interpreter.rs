@@ -189,12 +189,8 @@ mod tests {
         assert_eq!(interpreter.links, vec![(LOADER.into(), real.to_owned())]);
         assert_eq!(
             interpreter.paths().collect::<Vec<_>>(),
-            [
-                "/usr/bin/python3.11",
-                "/usr/lib/python3.11",
-                "/usr/lib/x86_64-linux-gnu"
-            ]
-            .map(Path::new)
+            ["/usr/bin/python3.11", "/usr/lib/python3.11", "/usr/lib/x86_64-linux-gnu"]
+                .map(Path::new)
         );
     }
 

@@ -22,7 +22,8 @@ use rustix::{
 use super::{OUTPUT_FILE, SandboxOutcome, SandboxResult, Sandboxed, WrittenOutput, output};
 use crate::{ConfineError, Exit, sandbox::output::Fetched};
 
-const CHUNK: usize = 64 * 1024;
+/// How much is read at once. Pipes hold 64 KiB.
+const CHUNK: usize = 16 * 1024;
 
 /// Why the supervisor killed the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +177,7 @@ impl Drain {
     /// Reads what is there, a bounded number of times so that a flood can't hold up the loop.
     fn drain(&mut self) -> io::Result<()> {
         let mut chunk = [0; CHUNK];
-        for _ in 0..16 {
+        for _ in 0..64 {
             let Some(pipe) = &mut self.pipe else { return Ok(()) };
             match pipe.read(&mut chunk) {
                 Ok(0) => self.pipe = None,

@@ -225,7 +225,14 @@ pub(super) const PYTHON: &[i64] = &[
 /// `TIOCSTI`, which types into a terminal, is among those left out.
 const PYTHON_IOCTLS: When = When::OneOf {
     argument: 1,
-    values: &[libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX, libc::FIONREAD, libc::TCGETS, libc::TIOCGWINSZ],
+    values: &[
+        libc::FIONBIO,
+        libc::FIOCLEX,
+        libc::FIONCLEX,
+        libc::FIONREAD,
+        libc::TCGETS,
+        libc::TIOCGWINSZ,
+    ],
 };
 
 const PYTHON_PRCTLS: When = When::OneOf {
@@ -248,11 +255,7 @@ pub(super) const PYTHON_PROCESSES: &[(i64, When)] = &[
 pub(super) const PYTHON_THREADS: &[(i64, When)] = &[
     (
         libc::SYS_clone,
-        When::Masked {
-            argument: 0,
-            mask: CLONE_NAMESPACES | CLONE_THREAD,
-            value: CLONE_THREAD,
-        },
+        When::Masked { argument: 0, mask: CLONE_NAMESPACES | CLONE_THREAD, value: CLONE_THREAD },
     ),
     (libc::SYS_ioctl, PYTHON_IOCTLS),
     (libc::SYS_prctl, PYTHON_PRCTLS),

@@ -421,6 +421,19 @@ impl CharterState {
         self.bindings.iter()
     }
 
+    /// The bindings of one principal.
+    pub fn bindings_of<'a>(
+        &'a self,
+        principal: &'a Principal,
+    ) -> impl Iterator<Item = &'a Binding> {
+        let first = Binding {
+            principal: principal.clone(),
+            role: writ_model::Role::Owner,
+            scope: super::Scope::Tenant,
+        };
+        self.bindings.range(first..).take_while(move |binding| &binding.principal == principal)
+    }
+
     /// A connection.
     #[must_use]
     pub fn connection(&self, name: &ConnectionName) -> Option<&ConnectionRecord> {

@@ -41,13 +41,13 @@ impl Jail {
         if now > run.acceptance.deadline {
             return Err(Refusing::signed("run-deadline", "the run's deadline has passed"));
         }
-        let pinned = PinnedAction { name: call.action.clone(), digest: sha256(call.pack.as_bytes()) };
+        let pinned =
+            PinnedAction { name: call.action.clone(), digest: sha256(call.pack.as_bytes()) };
         let connection = accepted_connection(run, &call, &pinned)?;
         let charter = self.current_charter()?;
         let permit = self.policies.decide_action(
             charter,
-            &run.acceptance.principal,
-            &run.acceptance.publisher,
+            (&run.acceptance.principal, &run.acceptance.publisher),
             &connection,
             &pinned,
         )?;
@@ -86,9 +86,9 @@ impl Jail {
                 .about_run(attempt.run)
                 .about_step(&attempt.step));
         }
-        self.state
-            .append(vec![Record::Begun(attempt)])
-            .map_err(|_| Refusing::unsigned("jail-state", "the jail cannot write its state file"))?;
+        self.state.append(vec![Record::Begun(attempt)]).map_err(|_| {
+            Refusing::unsigned("jail-state", "the jail cannot write its state file")
+        })?;
         Ok(permitted)
     }
 

@@ -25,8 +25,7 @@ impl Jail {
         let permit = self
             .check_code(asked, now)
             .map_err(|refusing| refusing.about_run(asked.run).about_step(&asked.step))?;
-        let attempt =
-            Attempt { run: asked.run, step: asked.step.clone(), attempt: asked.attempt };
+        let attempt = Attempt { run: asked.run, step: asked.step.clone(), attempt: asked.attempt };
         if let Some(run) = self.runs.get_mut(&asked.run) {
             run.code.insert(attempt, permit);
         }

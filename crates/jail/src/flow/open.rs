@@ -23,9 +23,9 @@ impl Jail {
     /// Verifies a `run.start` writ and everything it names; accepts.
     pub(super) fn open_run(&mut self, open: OpenRun, now: UnixTime) -> Result<JailReply, Refusing> {
         let digest = sha256(open.writ.as_bytes());
-        self.check_open(&open, digest, now).map_err(|refusing| refusing.about_writ(digest)).and_then(
-            |(acceptance, used)| self.accept(acceptance, used, open, now),
-        )
+        self.check_open(&open, digest, now)
+            .map_err(|refusing| refusing.about_writ(digest))
+            .and_then(|(acceptance, used)| self.accept(acceptance, used, open, now))
     }
 
     /// The stages of a `run.start`. The order is that of what each one stands on.
@@ -98,7 +98,8 @@ impl Jail {
     fn check_unused(&self, writ: &VerifiedWrit, digest: Digest) -> Result<Record, Refusing> {
         let claims = writ.claims();
         let memory = self.state.memory();
-        let answered = memory.accepted.contains_key(&digest) || memory.resumed.contains_key(&digest);
+        let answered =
+            memory.accepted.contains_key(&digest) || memory.resumed.contains_key(&digest);
         let finished = memory.closed.contains_key(&writ.run_id());
         if finished || (memory.used.contains_key(&claims.jti) && !answered) {
             return Err(Refusing::signed("writ-replayed", "the writ was used before"));
@@ -136,7 +137,9 @@ impl Jail {
         let acceptance = self.own_acceptance(&reopen.acceptance)?;
         let run = acceptance.run;
         if self.state.memory().closed.contains_key(&run) {
-            return Err(Refusing::signed("run-closed", "a closed run never opens again").about_run(run));
+            return Err(
+                Refusing::signed("run-closed", "a closed run never opens again").about_run(run)
+            );
         }
         self.recheck(&acceptance, now).map_err(|refusing| refusing.about_run(run))?;
         let key = run_key(&reopen.run_key)?;
@@ -191,7 +194,8 @@ impl Jail {
             return Err(Refusing::signed("writ-run", "the writ is for another run"));
         }
         let automation = &self.open(*res)?.acceptance.automation;
-        let permit = self.policies.decide(charter, idc.principal(), Right::RunResume(automation))?;
+        let permit =
+            self.policies.decide(charter, idc.principal(), Right::RunResume(automation))?;
         let resumed = RunResumed {
             writ: digest,
             principal: idc.principal().clone(),
@@ -234,7 +238,8 @@ impl Jail {
     }
 
     fn own_statement(&self, compact: &str) -> Result<VerifiedStatement, Refusing> {
-        let foreign = || Refusing::signed("acceptance-foreign", "the acceptance is not this jail's");
+        let foreign =
+            || Refusing::signed("acceptance-foreign", "the acceptance is not this jail's");
         let ten = self.current_charter()?.ten();
         let verified =
             VerifiedStatement::verify(compact, self.key.public(), ten).map_err(|_| foreign())?;

@@ -12,7 +12,11 @@ const PROOFS_MAX: usize = 10_000;
 
 impl Jail {
     /// Verifies login and proof, and that the person may read outputs of the automation.
-    pub(super) fn may_read(&mut self, read: &MayRead, now: UnixTime) -> Result<JailReply, Refusing> {
+    pub(super) fn may_read(
+        &mut self,
+        read: &MayRead,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
         let proof = self.check_read(read, now).map_err(|refusing| refusing.about_run(read.run))?;
         self.proofs.retain(|_, until| *until > now);
         let until = proof.iat().plus(2 * CLOCK_SKEW_S);

@@ -78,8 +78,7 @@ impl Jail {
     pub(super) fn refuse(&mut self, refusing: Refusing, now: UnixTime) -> JailReply {
         let Refusing { code, reason, on_record, writ, run, step } = refusing;
         let statement = if on_record {
-            let refusal =
-                Refusal { writ, run, step, code: code.clone(), reason: reason.clone() };
+            let refusal = Refusal { writ, run, step, code: code.clone(), reason: reason.clone() };
             self.state_with(Says::Refusal(refusal), now, Vec::new()).ok()
         } else {
             None

@@ -53,8 +53,9 @@ impl Jail {
     }
 
     fn fold_one(&mut self, entry: &UnverifiedEntry, ten: TenantId) -> Result<(), Refusing> {
-        let refused = |error: charter::FoldError| {
-            Refusing { on_record: false, ..Refusing::because(error.code(), &error) }
+        let refused = |error: charter::FoldError| Refusing {
+            on_record: false,
+            ..Refusing::because(error.code(), &error)
         };
         let Some(state) = &mut self.charter else {
             self.charter = Some(CharterState::found(entry, ten).map_err(refused)?);
@@ -84,11 +85,11 @@ impl Jail {
             let rule = "the witness signed another entry of this number";
             return Err(Refusing::signed("charter-seq-signed", rule));
         }
-        let claims = charter
-            .admit(candidate, now, &self.policies)
-            .map_err(|error| Refusing::because(error.code(), &error).about_writ(candidate.digest()))?;
-        let cosignature = charter::sign_cosignature(&claims, &self.key, &self.random)
-            .map_err(state_failed)?;
+        let claims = charter.admit(candidate, now, &self.policies).map_err(|error| {
+            Refusing::because(error.code(), &error).about_writ(candidate.digest())
+        })?;
+        let cosignature =
+            charter::sign_cosignature(&claims, &self.key, &self.random).map_err(state_failed)?;
         let record =
             Record::Cosigned { seq, digest: claims.digest, cosignature: cosignature.clone() };
         self.state.append(vec![record]).map_err(state_failed)?;
@@ -123,7 +124,8 @@ impl Jail {
             statements: self.state.memory().statements.len() as u64,
             at: now,
         };
-        let checkpoint = checkpoint::sign(&claims, &self.key, &self.random).map_err(state_failed)?;
+        let checkpoint =
+            checkpoint::sign(&claims, &self.key, &self.random).map_err(state_failed)?;
         self.state.append(vec![Record::Tree { size, root }]).map_err(state_failed)?;
         Ok(JailReply::Checkpoint { checkpoint })
     }

@@ -1,0 +1,376 @@
+//! Everything that can be said to `writ`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use writ_model::{
+    AutomationName, Cidr, ConnectionName, Role, RunId, SecretRef, TenantId, WorkspaceName,
+};
+
+/// Security automation that asks for minimal trust.
+///
+/// Start with `writ dev` in an empty folder; it says what to do next.
+#[derive(Debug, Parser)]
+#[command(name = "writ", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The login to act with, by the name it was given at `writ login`.
+    #[arg(long, global = true, env = "WRIT_SESSION", default_value = "default")]
+    pub(crate) session: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 the run \
+faulted or was refused; 4 not logged in; 5 something could not be reached.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: control plane, gateway, runner, identity provider.
+    Dev(DevArgs),
+    /// Log in: make a key and let the identity provider vouch for it.
+    Login {
+        /// Who to log in as, at the development identity provider.
+        #[arg(long = "as", default_value = "owner", value_name = "SUBJECT")]
+        subject: String,
+    },
+    /// Forget the login and its key.
+    Logout,
+    /// Say who is logged in, and until when.
+    Whoami,
+    /// Workspaces: where rights are granted.
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
+    /// Bindings: who holds which role where.
+    #[command(subcommand)]
+    Binding(BindingCommand),
+    /// Connections: where a credential may go. Never the credential.
+    #[command(subcommand)]
+    Connection(ConnectionCommand),
+    /// Secrets in the `local:` vault of this machine.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Action packs: what services can be asked.
+    #[command(subcommand)]
+    Pack(PackCommand),
+    /// Automations: Serverless Workflow documents.
+    #[command(subcommand)]
+    Automation(AutomationCommand),
+    /// Start a run, or say how a suspended one goes on.
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Look at runs.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// The charter: everything that grants authority, signed.
+    #[command(subcommand)]
+    Charter(CharterCommand),
+    /// The audit log, and the proof that it is whole.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Say what this machine can confine, and how to mend what it can't.
+    Doctor,
+    /// Run the control plane.
+    Server(ServerArgs),
+    /// Run the gateway.
+    Gateway(GatewayArgs),
+    /// Run the runner, with its jail.
+    Runner(RunnerArgs),
+    /// Run the development identity provider.
+    #[command(hide = true)]
+    DevIdp(DevIdpArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// Whether the command serves rather than answers.
+    pub(crate) const fn is_service(&self) -> bool {
+        matches!(self, Self::Server(_) | Self::Gateway(_) | Self::Runner(_) | Self::DevIdp(_))
+    }
+}
+
+/// `writ dev`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevArgs {
+    /// Where everything is kept; found upwards by every other command.
+    #[arg(long, default_value = ".writ")]
+    pub(crate) folder: PathBuf,
+    /// Start although this machine can't confine everything. Said at every start and written in
+    /// every receipt; never for real credentials.
+    #[arg(long, value_parser = ["degraded"])]
+    pub(crate) isolation: Option<String>,
+}
+
+/// `writ workspace`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkspaceCommand {
+    /// Make or replace a workspace.
+    Set {
+        /// Its name.
+        name: WorkspaceName,
+        /// A secret reference that its connections may name, such as `local:github/*`.
+        #[arg(long = "secret-path")]
+        secret_paths: Vec<String>,
+    },
+    /// List workspaces.
+    List,
+}
+
+/// `writ binding`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BindingCommand {
+    /// Give somebody a role.
+    Add(BindingArgs),
+    /// Take a role away.
+    Remove(BindingArgs),
+    /// List who holds which role where.
+    List,
+}
+
+/// One binding.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BindingArgs {
+    /// The subject at the identity provider.
+    #[arg(long)]
+    pub(crate) subject: String,
+    /// The issuer; the tenant's only one unless given.
+    #[arg(long)]
+    pub(crate) issuer: Option<String>,
+    /// The role.
+    #[arg(long)]
+    pub(crate) role: Role,
+    /// The workspace; the whole tenant unless given.
+    #[arg(long)]
+    pub(crate) workspace: Option<WorkspaceName>,
+}
+
+/// `writ connection`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionCommand {
+    /// Make or replace a connection that sends a bearer token.
+    Set {
+        /// Its name, `workspace/name`.
+        name: ConnectionName,
+        /// A host that may receive the credential, `host` or `host:port`; 443 unless given.
+        #[arg(long = "host", required = true)]
+        hosts: Vec<String>,
+        /// Where the credential is kept, such as `local:github/token`.
+        #[arg(long)]
+        secret: SecretRef,
+        /// HTTP without TLS, for stand-ins on this machine.
+        #[arg(long)]
+        plaintext: bool,
+        /// An otherwise refused address range that the hosts may resolve to.
+        #[arg(long = "allow-cidr")]
+        allow_cidrs: Vec<Cidr>,
+    },
+    /// List connections.
+    List,
+}
+
+/// `writ secret`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Keep a secret, read from stdin.
+    Put {
+        /// Its reference, such as `local:github/token`.
+        reference: SecretRef,
+    },
+    /// Remove a secret.
+    Remove {
+        /// Its reference.
+        reference: SecretRef,
+    },
+    /// List references; values are never shown.
+    List,
+}
+
+/// `writ pack`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackCommand {
+    /// Acknowledge a pack: its actions may then be published and called.
+    Acknowledge {
+        /// The pack's file.
+        file: PathBuf,
+    },
+    /// List acknowledged packs.
+    List,
+}
+
+/// `writ automation`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AutomationCommand {
+    /// Check a document and print what it would touch.
+    Check {
+        /// The document.
+        file: PathBuf,
+    },
+    /// Publish a document with its footprint.
+    Publish {
+        /// The document.
+        file: PathBuf,
+    },
+    /// List published automations.
+    List,
+}
+
+/// `writ run`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// Start a run of a published automation.
+    Start {
+        /// The automation, `workspace/name`.
+        automation: AutomationName,
+        /// The input: a file of JSON, or `-` for stdin; `{}` unless given.
+        #[arg(long)]
+        input: Option<PathBuf>,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Wait for the end and print the output.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Say what becomes of a step that may or may not have happened.
+    Resume {
+        /// The suspended run.
+        run: RunId,
+        /// Do it again: it did not happen, or twice is harmless.
+        #[arg(long, conflicts_with = "fail", required_unless_present = "fail")]
+        retry: bool,
+        /// Let it fail; the automation may catch that.
+        #[arg(long)]
+        fail: bool,
+        /// Wait for the end and print the output.
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+/// `writ runs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List runs, newest first.
+    List,
+    /// Show a run and its receipts.
+    Show {
+        /// The run.
+        run: RunId,
+    },
+    /// Print a run's output, from the gateway.
+    Output {
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// `writ charter`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CharterCommand {
+    /// List the entries, verified from the trust anchor.
+    Log,
+}
+
+/// `writ audit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Fetch the whole log into a folder.
+    Export {
+        /// The folder; made if it is not there.
+        folder: PathBuf,
+    },
+    /// Verify an exported log, offline. Names the first bad record.
+    Verify {
+        /// The folder.
+        folder: PathBuf,
+        /// The tenant, the trust anchor; this folder's unless given.
+        #[arg(long)]
+        tenant: Option<TenantId>,
+    },
+}
+
+/// `writ server`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Folder of the tenants' databases.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Address to listen on.
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The origin that clients use.
+    #[arg(long)]
+    pub(crate) public_url: String,
+}
+
+/// `writ gateway`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GatewayArgs {
+    /// The tenant: the trust anchor.
+    #[arg(long)]
+    pub(crate) tenant: TenantId,
+    /// Address for readers.
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The origin that readers use.
+    #[arg(long)]
+    pub(crate) public_url: String,
+    /// Address for the runner.
+    #[arg(long)]
+    pub(crate) link_listen: std::net::SocketAddr,
+    /// The origin that the runner uses.
+    #[arg(long)]
+    pub(crate) link_url: String,
+}
+
+/// `writ runner`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunnerArgs {
+    /// The tenant: the trust anchor.
+    #[arg(long)]
+    pub(crate) tenant: TenantId,
+    /// Folder of its keys and journal.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The control plane's origin.
+    #[arg(long)]
+    pub(crate) server_url: String,
+    /// The gateway's link origin.
+    #[arg(long)]
+    pub(crate) gateway_url: Option<String>,
+    /// The `local:` vault.
+    #[arg(long)]
+    pub(crate) vault: PathBuf,
+    /// The vault's key file.
+    #[arg(long)]
+    pub(crate) vault_key: PathBuf,
+    /// Folder of the jail's own state.
+    #[arg(long)]
+    pub(crate) jail_state: PathBuf,
+    /// Start although this machine can't confine everything; for development.
+    #[arg(long, value_parser = ["degraded"])]
+    pub(crate) isolation: Option<String>,
+}
+
+/// The development identity provider.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevIdpArgs {
+    /// Folder of its key and its login secret.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Address to listen on; loopback only.
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Its issuer identifier.
+    #[arg(long)]
+    pub(crate) issuer: String,
+}
+

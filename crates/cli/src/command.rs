@@ -1,0 +1,71 @@
+//! What each command does: one file for each noun, one function for each verb.
+
+mod audit;
+mod automation;
+mod binding;
+mod charter;
+mod connection;
+mod login;
+mod pack;
+mod run;
+mod secret;
+mod service;
+mod workspace;
+
+use clap::CommandFactory as _;
+
+use crate::{
+    args::{Args, Command},
+    dev,
+    failure::Failure,
+    place::Place,
+    tenant::Tenant,
+};
+
+pub(crate) use pack::acknowledge;
+pub(crate) use service::{listen, stopped};
+
+/// What every command is given.
+pub(crate) struct Context {
+    /// Print data as JSON.
+    pub(crate) json: bool,
+    /// The session's name.
+    pub(crate) session: String,
+}
+
+impl Context {
+    /// The tenant of the current folder, with its charter.
+    pub(crate) async fn tenant(&self) -> Result<Tenant, Failure> {
+        Tenant::open(Place::find()?, &self.session).await
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let context = Context { json: args.json, session: args.session };
+    match args.command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Login { subject } => login::log_in(&context, &subject).await,
+        Command::Logout => login::log_out(&context),
+        Command::Whoami => login::whoami(&context).await,
+        Command::Workspace(command) => workspace::run(&context, command).await,
+        Command::Binding(command) => binding::run(&context, command).await,
+        Command::Connection(command) => connection::run(&context, command).await,
+        Command::Secret(command) => secret::run(command).await,
+        Command::Pack(command) => pack::run(&context, command).await,
+        Command::Automation(command) => automation::run(&context, command).await,
+        Command::Run(command) => run::run(&context, command).await,
+        Command::Runs(command) => run::runs(&context, command).await,
+        Command::Charter(command) => charter::run(&context, command).await,
+        Command::Audit(command) => audit::run(&context, command).await,
+        Command::Doctor => service::doctor(&context).await,
+        Command::Server(args) => service::server(args).await,
+        Command::Gateway(args) => service::gateway(args).await,
+        Command::Runner(args) => service::runner(args).await,
+        Command::DevIdp(args) => dev::serve_idp(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "writ", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `writ connection`.
+
+use writ_evidence::charter::Change;
+use writ_model::{Connection, ConnectionHost, ConnectionKind};
+
+use super::Context;
+use crate::{args::ConnectionCommand, failure::Failure, output, sign};
+
+pub(super) async fn run(context: &Context, command: ConnectionCommand) -> Result<(), Failure> {
+    let tenant = context.tenant().await?;
+    match command {
+        ConnectionCommand::Set { name, hosts, secret, plaintext, allow_cidrs } => {
+            let hosts = hosts
+                .iter()
+                .map(|text| host(text, plaintext))
+                .collect::<Result<Vec<_>, Failure>>()?;
+            let connection =
+                Connection { name, kind: ConnectionKind::Bearer, hosts, allow_cidrs, secret };
+            sign::change(&tenant, Change::ConnectionSet(connection)).await.map(drop)
+        }
+        ConnectionCommand::List => {
+            let records: Vec<_> = tenant.charter.connections().collect();
+            if context.json {
+                let connections: Vec<_> = records.iter().map(|record| &record.connection).collect();
+                return output::json(&connections);
+            }
+            records.iter().try_for_each(|record| {
+                let connection = &record.connection;
+                let hosts: Vec<String> = connection.hosts.iter().map(ToString::to_string).collect();
+                output::line(format!(
+                    "{}\t{}\t{}",
+                    connection.name,
+                    hosts.join(" "),
+                    connection.secret
+                ))
+            })
+        }
+    }
+}
+
+/// `host` or `host:port`; an IPv6 literal stands in brackets.
+fn host(text: &str, plaintext: bool) -> Result<ConnectionHost, Failure> {
+    let invalid = || {
+        Failure::new("host", format!("`{text}` is not `host` or `host:port`"))
+            .with_remedy("write `api.github.com` or `127.0.0.1:8080`")
+    };
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') => {
+            (host, port.parse().map_err(|_| invalid())?)
+        }
+        Some(_) => return Err(invalid()),
+        None => (text, if plaintext { 80 } else { 443 }),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    if host.is_empty() {
+        return Err(invalid());
+    }
+    Ok(ConnectionHost { host, port, plaintext })
+}

@@ -1,0 +1,49 @@
+//! `writ login`, `logout`, `whoami`.
+
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    failure::Failure, login, output, place::Place, session::Session, sign::principal,
+    tenant::now,
+};
+
+pub(super) async fn log_in(context: &Context, subject: &str) -> Result<(), Failure> {
+    let place = Place::find()?;
+    let session = login::log_in(&place, subject).await?;
+    session.save(&place, &context.session)?;
+    let principal = principal(&session.idc)?;
+    output::say(format!("logged in as {principal} (session `{}`)", context.session));
+    Ok(())
+}
+
+pub(super) fn log_out(context: &Context) -> Result<(), Failure> {
+    Session::forget(&Place::find()?, &context.session)?;
+    output::say(format!("session `{}` and its key are forgotten", context.session));
+    Ok(())
+}
+
+/// Verifies the login by the charter's issuers, as any jail would.
+pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
+    let tenant = context.tenant().await?;
+    let idc = tenant
+        .session
+        .idc
+        .verify(tenant.charter.issuers(), now())
+        .map_err(|error| Failure::because(error.code(), "the login does not verify", &error))?;
+    let roles: Vec<String> = tenant
+        .charter
+        .bindings_of(idc.principal())
+        .map(super::binding::describe)
+        .collect();
+    if context.json {
+        return output::json(&json!({
+            "iss": idc.principal().iss, "sub": idc.principal().sub,
+            "idc": idc.digest(), "fresh_until": idc.fresh_until(), "roles": roles,
+        }));
+    }
+    output::line(format!("{}", idc.principal()))?;
+    output::line(format!("credential {}", idc.digest()))?;
+    output::line(format!("fresh for {} more seconds", idc.fresh_until().since(now())))?;
+    roles.iter().try_for_each(output::line)
+}

@@ -1,0 +1,116 @@
+//! Where this command stands: the nearest `.writ/dev.toml` upwards says which tenant, which
+//! control plane, which gateway, which identity provider.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use writ_model::TenantId;
+
+use crate::failure::Failure;
+
+/// The folder's name.
+pub(crate) const FOLDER: &str = ".writ";
+/// The file's name.
+const FILE: &str = "dev.toml";
+
+/// What `writ dev` chose once and keeps: the issuer's URL is charter identity.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DevSettings {
+    /// The trust anchor.
+    pub(crate) tenant: TenantId,
+    /// The control plane's origin.
+    pub(crate) server_url: String,
+    /// The gateway's second origin.
+    pub(crate) gateway_url: String,
+    /// The gateway's origin for the runner.
+    pub(crate) link_url: String,
+    /// The development identity provider.
+    pub(crate) issuer_url: String,
+    /// The client id of this command at it.
+    pub(crate) client_id: String,
+}
+
+/// A folder and its settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    pub(crate) settings: DevSettings,
+}
+
+impl Place {
+    /// Finds the nearest folder upwards.
+    pub(crate) fn find() -> Result<Self, Failure> {
+        let here = env::current_dir()
+            .map_err(|error| Failure::because("folder", "cannot tell the current folder", &error))?;
+        let found = here.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.join(FILE).exists());
+        match found {
+            Some(folder) => Self::open(&folder),
+            None => Err(Failure::new("no-tenant", "there is no `.writ` folder here or above")
+                .with_remedy("run `writ dev` in an empty folder, and other commands below it")),
+        }
+    }
+
+    /// Opens a folder.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Failure::because("settings", &format!("cannot read `{}`", path.display()), &error)
+        })?;
+        let settings = toml::from_str(&text).map_err(|error| {
+            Failure::new("settings", format!("`{}`: {}", path.display(), error.message()))
+        })?;
+        Ok(Self { folder: folder.to_owned(), settings })
+    }
+
+    /// Whether a folder has settings.
+    pub(crate) fn exists(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
+    /// Writes the settings; the last thing that setting up does.
+    pub(crate) fn save(&self) -> Result<(), Failure> {
+        let path = self.folder.join(FILE);
+        let failed = |error: &dyn std::error::Error| {
+            Failure::because("settings", &format!("cannot write `{}`", path.display()), error)
+        };
+        let text = toml::to_string(&self.settings).map_err(|error| failed(&error))?;
+        let next = path.with_extension("next");
+        fs::write(&next, text)
+            .and_then(|()| fs::rename(&next, &path))
+            .map_err(|error: io::Error| failed(&error))
+    }
+
+    /// The `local:` vault.
+    pub(crate) fn vault(&self) -> PathBuf {
+        self.folder.join("vault")
+    }
+
+    /// The vault's key file.
+    pub(crate) fn vault_key(&self) -> PathBuf {
+        self.folder.join("vault.key")
+    }
+
+    /// The secret that logs in unattended at the development identity provider.
+    pub(crate) fn idp_secret(&self) -> PathBuf {
+        self.folder.join("idp").join("login-secret")
+    }
+}
+
+/// The `writ-jail` executable: `WRIT_JAIL`, or the one beside this one.
+pub(crate) fn jail_executable() -> Result<PathBuf, Failure> {
+    if let Some(path) = env::var_os("WRIT_JAIL") {
+        return Ok(path.into());
+    }
+    let own = env::current_exe()
+        .map_err(|error| Failure::because("executable", "cannot tell where `writ` is", &error))?;
+    let beside = own.with_file_name("writ-jail");
+    if beside.exists() {
+        return Ok(beside);
+    }
+    Err(Failure::new("no-jail", "there is no `writ-jail` beside `writ`")
+        .with_remedy("build it with `cargo build -p writ-jail`, or name it in WRIT_JAIL"))
+}

@@ -1,0 +1,103 @@
+//! A login on this machine: a key in a 0600 file and the credential that vouches for it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::PathBuf,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use writ_evidence::{
+    idc::UnverifiedIdc,
+    key::{Algorithm, SigningKey},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    failure::{EXIT_NOT_LOGGED_IN, Failure},
+    place::Place,
+};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    idc: UnverifiedIdc,
+    /// PKCS#8 of an Ed25519 key, base64url.
+    key: Zeroizing<String>,
+}
+
+/// A login.
+pub(crate) struct Session {
+    pub(crate) idc: UnverifiedIdc,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl Session {
+    pub(crate) const fn new(idc: UnverifiedIdc, pkcs8: Zeroizing<Vec<u8>>) -> Self {
+        Self { idc, pkcs8 }
+    }
+
+    /// The key.
+    pub(crate) fn key(&self) -> Result<SigningKey, Failure> {
+        SigningKey::from_pkcs8(Algorithm::EdDsa, &self.pkcs8)
+            .map_err(|error| Failure::because("session", "the stored key is not usable", &error))
+    }
+
+    fn path(place: &Place, name: &str) -> Result<PathBuf, Failure> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            return Err(Failure::new("session", "a session's name is letters, digits, `-`, `_`"));
+        }
+        Ok(place.folder.join("sessions").join(format!("{name}.json")))
+    }
+
+    /// Reads a login.
+    pub(crate) fn load(place: &Place, name: &str) -> Result<Self, Failure> {
+        let path = Self::path(place, name)?;
+        let absent = || {
+            Failure::new("not-logged-in", format!("nobody is logged in as session `{name}`"))
+                .with_remedy("log in with `writ login`")
+                .with_exit(EXIT_NOT_LOGGED_IN)
+        };
+        let text = Zeroizing::new(fs::read(&path).map_err(|_| absent())?);
+        let mode = fs::metadata(&path).map_err(|_| absent())?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let cause = format!("`{}` is open to others", path.display());
+            return Err(Failure::new("session", cause).with_remedy("make its mode 0600"));
+        }
+        let malformed = || Failure::new("session", "the stored login is malformed");
+        let stored: Stored = serde_json::from_slice(&text).map_err(|_| malformed())?;
+        let pkcs8 = URL_SAFE_NO_PAD.decode(stored.key.as_bytes()).map_err(|_| malformed())?;
+        Ok(Self { idc: stored.idc, pkcs8: Zeroizing::new(pkcs8) })
+    }
+
+    /// Writes a login.
+    pub(crate) fn save(&self, place: &Place, name: &str) -> Result<(), Failure> {
+        let path = Self::path(place, name)?;
+        let failed = |error: &dyn std::error::Error| {
+            Failure::because("session", &format!("cannot write `{}`", path.display()), error)
+        };
+        let key = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.pkcs8));
+        let stored = Stored { idc: self.idc.clone(), key };
+        let text = Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| failed(&error))?);
+        fs::create_dir_all(place.folder.join("sessions")).map_err(|error| failed(&error))?;
+        let next = path.with_extension("next");
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&next)
+            .and_then(|mut file| file.write_all(&text))
+            .and_then(|()| fs::rename(&next, &path))
+            .map_err(|error| failed(&error))
+    }
+
+    /// Forgets a login.
+    pub(crate) fn forget(place: &Place, name: &str) -> Result<(), Failure> {
+        fs::remove_file(Self::path(place, name)?)
+            .map_err(|_| Failure::new("not-logged-in", format!("there is no session `{name}`")))
+    }
+}

@@ -1,0 +1,84 @@
+//! A tenant as this command sees it: its charter, folded from the anchor, and a signed client.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use writ_api::{Caller, CharterPage, Client, Credential};
+use writ_evidence::charter::{CharterState, UnverifiedEntry};
+use writ_model::{TenantId, UnixTime};
+use writ_policy::Policies;
+
+use crate::{failure::Failure, place::Place, session::Session};
+
+/// A login, its tenant and the charter as it is now.
+pub(crate) struct Tenant {
+    pub(crate) place: Place,
+    pub(crate) session: Session,
+    pub(crate) server: Client,
+    pub(crate) charter: CharterState,
+    pub(crate) entries: Vec<UnverifiedEntry>,
+}
+
+impl Tenant {
+    /// Fetches the charter and folds it from the trust anchor; the server is not believed.
+    pub(crate) async fn open(place: Place, session: &str) -> Result<Self, Failure> {
+        let session = Session::load(&place, session)?;
+        let server = client(&place.settings.server_url, &session)?;
+        let ten = place.settings.tenant;
+        let (charter, entries) = fetch(&server, ten).await?;
+        Ok(Self { place, session, server, charter, entries })
+    }
+
+    /// A path below this tenant.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/v1/tenants/{}{rest}", self.place.settings.tenant)
+    }
+
+    /// A client of the gateway's second origin.
+    pub(crate) fn gateway(&self) -> Result<Client, Failure> {
+        client(&self.place.settings.gateway_url, &self.session)
+    }
+}
+
+fn client(origin: &str, session: &Session) -> Result<Client, Failure> {
+    let caller = Caller::Person(Box::new(session.idc.clone()));
+    let credential = Credential { caller, key: session.key()? };
+    Client::new(origin, credential)
+        .map_err(|error| Failure::because("http", "cannot set up the HTTP client", &error))
+}
+
+async fn fetch(
+    server: &Client,
+    ten: TenantId,
+) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
+    let refused = |error: &dyn std::error::Error| {
+        Failure::because("charter", "the server's charter does not fold", error)
+    };
+    let policies = Policies::built_in().map_err(|error| refused(&error))?;
+    let mut state: Option<CharterState> = None;
+    let mut entries = Vec::new();
+    loop {
+        let from = entries.len();
+        let page: CharterPage =
+            server.get(&format!("/v1/tenants/{ten}/charter?from={from}")).await?;
+        if page.entries.is_empty() {
+            break;
+        }
+        for entry in &page.entries {
+            match &mut state {
+                None => {
+                    state = Some(CharterState::found(entry, ten).map_err(|error| refused(&error))?);
+                }
+                Some(charter) => charter.append(entry, &policies).map_err(|error| refused(&error))?,
+            }
+        }
+        entries.extend(page.entries);
+    }
+    let state = state.ok_or_else(|| Failure::new("charter", "the server has no charter"))?;
+    Ok((state, entries))
+}
+
+/// Now, in whole seconds.
+pub(crate) fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(since.as_secs())
+}

@@ -1,0 +1,169 @@
+//! What happens to a read: it waits, the runner takes it, the runner answers.
+//!
+//! Invariants:
+//! * a read that nobody answers in time is refused;
+//! * only the runner that the tenant's charter enrolls takes or answers; its key comes from the
+//!   charter that it brings, folded from this gateway's own anchor;
+//! * an answer passes through to the one who asked, and is kept nowhere.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::{Notify, oneshot};
+use writ_api::{GatewayHello, GatewayReply, Problem, ReadOutput};
+use writ_evidence::{
+    charter::{CharterState, FoldError},
+    idc::UnverifiedIdc,
+    key::PublicKey,
+    proof::{ExpectedRequest, VerifiedProof},
+};
+use writ_model::{RunId, RunnerId, TenantId, UnixTime, limits::CLOCK_SKEW_S};
+use writ_policy::Policies;
+
+/// How long a reader waits for the runner.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a runner's request is held while nobody reads.
+const HOLD: Duration = Duration::from_secs(20);
+/// Most reads that wait at once.
+const WAITING_MAX: usize = 1000;
+/// Most request proofs of the runner remembered at once.
+const PROOFS_MAX: usize = 100_000;
+
+/// A read as it arrived.
+pub(crate) struct Asked {
+    pub(crate) run: RunId,
+    pub(crate) idc: UnverifiedIdc,
+    pub(crate) proof: String,
+    pub(crate) method: String,
+    pub(crate) url: String,
+}
+
+type Answer = Result<String, Problem>;
+
+#[derive(Default)]
+struct Inner {
+    charter: Option<CharterState>,
+    next: u64,
+    waiting: Vec<ReadOutput>,
+    asked: BTreeMap<u64, oneshot::Sender<Answer>>,
+    proofs: BTreeMap<String, UnixTime>,
+}
+
+/// Reads on their way.
+pub(crate) struct Reads {
+    ten: TenantId,
+    policies: Policies,
+    inner: Mutex<Inner>,
+    work: Notify,
+}
+
+impl Reads {
+    pub(crate) fn new(ten: TenantId, policies: Policies) -> Self {
+        Self { ten, policies, inner: Mutex::default(), work: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a read to the runner and waits for its answer.
+    pub(crate) async fn ask(self: &Arc<Self>, asked: Asked) -> Answer {
+        let away = || {
+            Problem::new(503, "runner-away", "the runner does not answer")
+                .with_remedy("start the runner, then ask again")
+        };
+        let (sender, receiver) = oneshot::channel();
+        let id = {
+            let mut inner = self.lock();
+            if inner.asked.len() >= WAITING_MAX {
+                return Err(Problem::new(503, "too-many-reads", "too many reads wait"));
+            }
+            inner.next += 1;
+            let id = inner.next;
+            inner.asked.insert(id, sender);
+            let Asked { run, idc, proof, method, url } = asked;
+            inner.waiting.push(ReadOutput { id, run, idc, proof, method, url });
+            id
+        };
+        self.work.notify_waiters();
+        let answered = tokio::time::timeout(PATIENCE, receiver).await;
+        let mut inner = self.lock();
+        inner.asked.remove(&id);
+        inner.waiting.retain(|read| read.id != id);
+        answered.ok().and_then(Result::ok).unwrap_or_else(|| Err(away()))
+    }
+
+    /// Reads for the runner, at once or after at most 20 s.
+    pub(crate) async fn take(&self) -> Vec<ReadOutput> {
+        let deadline = tokio::time::Instant::now() + HOLD;
+        loop {
+            let woken = self.work.notified();
+            let reads = std::mem::take(&mut self.lock().waiting);
+            if !reads.is_empty() || tokio::time::timeout_at(deadline, woken).await.is_err() {
+                return reads;
+            }
+        }
+    }
+
+    /// Passes the runner's answer on.
+    pub(crate) fn reply(&self, reply: GatewayReply) {
+        let asked = self.lock().asked.remove(&reply.id);
+        if let Some(sender) = asked {
+            // The reader may have gone away; then the answer is nobody's.
+            let _ = sender.send(reply.result);
+        }
+    }
+
+    /// Folds the charter that a runner brings, from this gateway's anchor.
+    pub(crate) fn hello(&self, hello: &GatewayHello) -> Result<(), FoldError> {
+        let mut inner = self.lock();
+        let mut state = inner.charter.clone();
+        for entry in &hello.entries {
+            match &mut state {
+                None => state = Some(CharterState::found(entry, self.ten)?),
+                Some(state) if state.knows_head(entry.digest()) => {}
+                Some(state) => state.append(entry, &self.policies)?,
+            }
+        }
+        inner.charter = state;
+        Ok(())
+    }
+
+    /// The key that a runner's requests are signed with, once its charter is here.
+    pub(crate) fn link_key(&self, runner: RunnerId) -> Option<PublicKey> {
+        let inner = self.lock();
+        inner.charter.as_ref()?.runner(runner).map(|runner| runner.link_key.clone())
+    }
+
+    /// Verifies a runner's request proof, once.
+    pub(crate) fn admit(
+        &self,
+        proof: &str,
+        key: &PublicKey,
+        expected: ExpectedRequest<'_>,
+    ) -> Result<(), Problem> {
+        let now = now();
+        let proof = VerifiedProof::verify(proof, key, expected, now)
+            .map_err(|error| Problem::new(401, error.code(), error.to_string()))?;
+        let mut inner = self.lock();
+        if inner.proofs.len() >= PROOFS_MAX {
+            inner.proofs.retain(|_, until| *until > now);
+        }
+        if inner.proofs.len() >= PROOFS_MAX {
+            return Err(Problem::new(503, "proof-window-full", "too many requests"));
+        }
+        let until = proof.iat().plus(2 * CLOCK_SKEW_S);
+        match inner.proofs.insert(proof.jti().to_owned(), until) {
+            Some(_) => Err(Problem::new(401, "proof-replayed", "the request proof was used before")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(since.as_secs())
+}

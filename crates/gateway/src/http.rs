@@ -1,0 +1,157 @@
+//! Routes of the gateway: the second origin for readers, the link for the runner.
+//!
+//! The second origin never serves HTML: JSON with `nosniff` and a sandboxing policy, so that no
+//! content can borrow anybody's key (DESIGN §2).
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::de::DeserializeOwned;
+use writ_api::{
+    GatewayHello, GatewayReply, GatewayTake, IDC_HEADER, PROBLEM_TYPE, PROOF_HEADER, Problem,
+    RUNNER_HEADER,
+};
+use writ_evidence::{json, proof::ExpectedRequest};
+use writ_model::{RunId, RunnerId, limits::LINK_MESSAGE_MAX};
+
+use crate::flow::{Asked, Reads};
+
+struct Origin {
+    reads: Arc<Reads>,
+    url: String,
+}
+
+/// What readers reach.
+pub(crate) fn public_routes(reads: Arc<Reads>, url: String) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/v1/runs/{run}/output", get(output))
+        .with_state(Arc::new(Origin { reads, url }))
+}
+
+/// What the runner reaches.
+pub(crate) fn link_routes(reads: Arc<Reads>, url: String) -> Router {
+    Router::new()
+        .route("/link/hello", post(hello))
+        .route("/link/take", post(take))
+        .route("/link/reply", post(reply))
+        .layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX))
+        .with_state(Arc::new(Origin { reads, url }))
+}
+
+struct Failure(Problem);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        harden(&mut response, PROBLEM_TYPE);
+        response
+    }
+}
+
+fn harden(response: &mut Response, content_type: &'static str) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// `GET /v1/runs/{run}/output`: nothing is verified here; the jail does it.
+async fn output(
+    State(origin): State<Arc<Origin>>,
+    Path(run): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let run: RunId = run.parse().map_err(|_| {
+        Problem::new(404, "run-unknown", "there is no such run, or you may not see it")
+    })?;
+    let malformed = || Problem::new(401, "not-authenticated", "the credential header is malformed");
+    let idc = URL_SAFE_NO_PAD.decode(text(&headers, IDC_HEADER)?).map_err(|_| malformed())?;
+    let asked = Asked {
+        run,
+        idc: json::parse_as(&idc).map_err(|_| malformed())?,
+        proof: text(&headers, PROOF_HEADER)?.to_owned(),
+        method: "GET".to_owned(),
+        url: format!("{}/v1/runs/{run}/output", origin.url.trim_end_matches('/')),
+    };
+    let output = origin.reads.ask(asked).await?;
+    let mut response = output.into_response();
+    harden(&mut response, "application/json");
+    Ok(response)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
+    headers.get(name).and_then(|value| value.to_str().ok()).ok_or_else(|| {
+        Problem::new(401, "not-authenticated", format!("header `{name}` is missing"))
+            .with_remedy("log in with `writ login`")
+    })
+}
+
+/// `POST /link/hello`: the runner's key is in the charter that it brings.
+async fn hello(
+    State(origin): State<Arc<Origin>>,
+    request: Request,
+) -> Result<StatusCode, Failure> {
+    let (parts, body) = request.into_parts();
+    let hello: GatewayHello = read(body).await?;
+    origin.reads.hello(&hello).map_err(|error| {
+        Problem::new(403, error.code(), format!("the charter does not fold: {error}"))
+    })?;
+    authenticate(&origin, &parts.headers, "/link/hello")?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /link/take`.
+async fn take(
+    State(origin): State<Arc<Origin>>,
+    headers: HeaderMap,
+) -> Result<Json<GatewayTake>, Failure> {
+    authenticate(&origin, &headers, "/link/take")?;
+    Ok(Json(GatewayTake { reads: origin.reads.take().await }))
+}
+
+/// `POST /link/reply`.
+async fn reply(
+    State(origin): State<Arc<Origin>>,
+    request: Request,
+) -> Result<StatusCode, Failure> {
+    let (parts, body) = request.into_parts();
+    authenticate(&origin, &parts.headers, "/link/reply")?;
+    let reply: GatewayReply = read(body).await?;
+    origin.reads.reply(reply);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn read<B: DeserializeOwned>(body: axum::body::Body) -> Result<B, Problem> {
+    let malformed = || Problem::new(400, "body", "the body is not what this route takes");
+    let bytes = axum::body::to_bytes(body, LINK_MESSAGE_MAX).await.map_err(|_| malformed())?;
+    serde_json::from_slice(&bytes).map_err(|_| malformed())
+}
+
+fn authenticate(origin: &Origin, headers: &HeaderMap, path: &str) -> Result<(), Problem> {
+    let unknown = || Problem::new(401, "not-enrolled", "the charter enrolls no such runner");
+    let runner: RunnerId = text(headers, RUNNER_HEADER)?.parse().map_err(|_| unknown())?;
+    let key = origin.reads.link_key(runner).ok_or_else(unknown)?;
+    let url = format!("{}{path}", origin.url.trim_end_matches('/'));
+    let expected = ExpectedRequest { method: "POST", url: &url, idc: None };
+    origin.reads.admit(text(headers, PROOF_HEADER)?, &key, expected)
+}

@@ -1,0 +1,81 @@
+//! The first line of defense against an echo: only declared, typed fields leave.
+
+use serde_json::{Map, Value};
+use writ_model::pack::Projection;
+
+use super::Failed;
+
+/// Longest text, in characters, unless the projection says otherwise.
+const LENGTH_MAX: usize = 4096;
+/// Most items, unless the projection says otherwise.
+const ITEMS_MAX: usize = 100;
+
+/// Keeps what the projection declares; a value of another type fails the call.
+pub(super) fn project(shape: &Projection, value: &Value) -> Result<Value, Failed> {
+    let mismatch = || Failed::new("response-shape");
+    match (shape, value) {
+        (
+            Projection::String { required: true, .. }
+            | Projection::Integer { required: true }
+            | Projection::Boolean { required: true },
+            Value::Null,
+        ) => Err(mismatch()),
+        (_, Value::Null) => Ok(Value::Null),
+        (Projection::String { max_length, .. }, Value::String(text)) => {
+            if text.chars().count() > max_length.unwrap_or(LENGTH_MAX) {
+                return Err(mismatch());
+            }
+            Ok(value.clone())
+        }
+        (Projection::Integer { .. }, Value::Number(number)) if number.is_i64() => Ok(value.clone()),
+        (Projection::Boolean { .. }, Value::Bool(_)) => Ok(value.clone()),
+        (Projection::Object { members }, Value::Object(given)) => {
+            let mut object = Map::new();
+            for (name, shape) in members {
+                let member = given.get(name).unwrap_or(&Value::Null);
+                object.insert(name.clone(), project(shape, member)?);
+            }
+            Ok(Value::Object(object))
+        }
+        (Projection::Array { items, max_items }, Value::Array(given)) => {
+            if given.len() > max_items.unwrap_or(ITEMS_MAX) {
+                return Err(mismatch());
+            }
+            given.iter().map(|item| project(items, item)).collect()
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shape() -> Projection {
+        serde_json::from_value(json!({
+            "type": "object",
+            "members": {
+                "number": {"type": "integer", "required": true},
+                "labels": {"type": "array", "items": {
+                    "type": "object", "members": {"name": {"type": "string"}},
+                }},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_not_declared_does_not_leave() {
+        let body = json!({"number": 1, "secret": "s", "labels": [{"name": "a", "token": "t"}]});
+        assert_eq!(project(&shape(), &body), Ok(json!({"number": 1, "labels": [{"name": "a"}]})));
+    }
+
+    #[test]
+    fn another_type_fails_the_call() {
+        for body in [json!({"number": "1"}), json!({}), json!([]), json!({"number": 1.5})] {
+            assert_eq!(project(&shape(), &body), Err(Failed::new("response-shape")));
+        }
+    }
+}

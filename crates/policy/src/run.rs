@@ -1,0 +1,122 @@
+//! A run's questions: may it start, and may this call be made now?
+//!
+//! Nobody lends a right by writing a document, nor borrows one by starting it: each use of a
+//! connection needs `connection.use` of both the publisher and the signer, at that moment.
+
+use writ_evidence::{
+    charter::{CharterState, PublishedAutomation},
+    statement::DecisionRecord,
+    writ::ConnectionGrant,
+};
+use writ_model::{PinnedAction, PinnedConnection, Principal, WorkspaceName};
+
+use crate::{Denied, Permit, Policies, Right};
+
+/// A run may start. Only a decision makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPermit(Permit);
+
+impl From<&RunPermit> for DecisionRecord {
+    fn from(permit: &RunPermit) -> Self {
+        (&permit.0).into()
+    }
+}
+
+impl RunPermit {
+    /// What was decided.
+    #[must_use]
+    pub const fn permit(&self) -> &Permit {
+        &self.0
+    }
+}
+
+impl Policies {
+    /// Decides whether `signer` may start a run of `published` with these connections and actions.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`]: `footprint-exceeded`, a code of [`Policies::decide_action`], or the signer lacks
+    /// `run.start`.
+    pub fn decide_run_start(
+        &self,
+        charter: &CharterState,
+        signer: &Principal,
+        published: &PublishedAutomation,
+        details: &[ConnectionGrant],
+    ) -> Result<RunPermit, Denied> {
+        let automation = &published.automation;
+        let mut permit = self.decide(charter, signer, Right::RunStart(&automation.name))?;
+        if !automation.footprint.covers(details) {
+            let rule = "the order names a connection or action outside the automation's footprint";
+            return Err(Denied::new("footprint-exceeded", rule));
+        }
+        for grant in details {
+            check_in_workspace(&grant.connection, automation.name.workspace())?;
+            for action in &grant.actions {
+                let both = (signer, &published.publisher);
+                permit =
+                    permit.and(self.decide_action(charter, both, &grant.connection, action)?);
+            }
+        }
+        Ok(RunPermit(permit))
+    }
+
+    /// Decides whether one action may be called through one connection now.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`]: `connection-unknown`, `connection-changed`, `secret-path-not-listed`,
+    /// `pack-unacknowledged`, or one of the two lacks `connection.use`.
+    pub fn decide_action(
+        &self,
+        charter: &CharterState,
+        (signer, publisher): (&Principal, &Principal),
+        connection: &PinnedConnection,
+        action: &PinnedAction,
+    ) -> Result<Permit, Denied> {
+        check_connection(charter, connection)?;
+        if !charter.acknowledges(action) {
+            let rule =
+                format!("the charter acknowledges no pack of this digest for {}", action.name);
+            return Err(Denied::new("pack-unacknowledged", rule));
+        }
+        let right = Right::ConnectionUse(&connection.name);
+        let who = |who: &str, denied: Denied| {
+            Denied::new(denied.code, format!("the {who}: {}", denied.reason))
+        };
+        let signers = self.decide(charter, signer, right).map_err(|d| who("signer", d))?;
+        let publishers = self.decide(charter, publisher, right).map_err(|d| who("publisher", d))?;
+        Ok(signers.and(publishers))
+    }
+}
+
+fn check_in_workspace(
+    connection: &PinnedConnection,
+    workspace: &WorkspaceName,
+) -> Result<(), Denied> {
+    if connection.name.workspace() == workspace {
+        return Ok(());
+    }
+    let rule = format!("connection {} is outside workspace {workspace}", connection.name);
+    Err(Denied::new("connection-outside-workspace", rule))
+}
+
+/// The connection is as it was pinned, and its workspace still lists its secret.
+fn check_connection(charter: &CharterState, pinned: &PinnedConnection) -> Result<(), Denied> {
+    let name = &pinned.name;
+    let record = charter.connection(name).ok_or_else(|| {
+        Denied::new("connection-unknown", format!("the charter has no connection {name}"))
+    })?;
+    if record.digest != pinned.digest {
+        let rule = format!("connection {name} has changed since it was pinned");
+        return Err(Denied::new("connection-changed", rule));
+    }
+    let listed = charter.workspace(name.workspace()).is_some_and(|workspace| {
+        workspace.secret_paths.iter().any(|path| record.connection.secret.is_under(path))
+    });
+    if listed {
+        return Ok(());
+    }
+    let rule = format!("workspace {} does not list the secret path of {name}", name.workspace());
+    Err(Denied::new("secret-path-not-listed", rule))
+}

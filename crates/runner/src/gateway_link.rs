@@ -1,0 +1,64 @@
+//! The runner's link to its gateway: takes read requests, asks the jail, decrypts, answers.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use writ_api::{Client, GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput};
+use writ_jail_link::{JailRequest, MayRead};
+
+use crate::{jail_client::JailError, wiring::Parts};
+
+/// How long to wait after the gateway could not be reached.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Serves the gateway's requests, for ever.
+pub(crate) async fn serve(parts: Arc<Parts>, gateway: Arc<Client>) {
+    loop {
+        let hello = GatewayHello { entries: parts.charter.entries() };
+        if hello.entries.is_empty() || gateway.post_only("/link/hello", &hello).await.is_err() {
+            tokio::time::sleep(RETRY).await;
+            continue;
+        }
+        while let Ok(taken) = gateway.post::<_, GatewayTake>("/link/take", &json!({})).await {
+            for read in taken.reads {
+                let (parts, gateway) = (Arc::clone(&parts), Arc::clone(&gateway));
+                tokio::spawn(async move {
+                    let reply = GatewayReply { id: read.id, result: answer(&parts, read).await };
+                    if gateway.post_only("/link/reply", &reply).await.is_err() {
+                        tracing::warn!("the gateway took no reply");
+                    }
+                });
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn answer(parts: &Parts, read: ReadOutput) -> Result<String, Problem> {
+    let unknown = || Problem::new(404, "run-unknown", "there is no such run, or you may not see it");
+    let acceptance = parts.engine.acceptance(read.run).ok_or_else(unknown)?;
+    let run = read.run;
+    let asked = MayRead {
+        run,
+        acceptance,
+        idc: read.idc,
+        proof: read.proof,
+        method: read.method,
+        url: read.url,
+    };
+    let answered = parts.jail.ask(JailRequest::MayRead(Box::new(asked))).await;
+    parts.news.notify_one();
+    match answered {
+        Ok(_) => {}
+        Err(JailError::Refused(refused)) => {
+            return Err(Problem::new(403, &refused.code, refused.reason));
+        }
+        Err(error) => return Err(Problem::new(503, "jail-gone", error.to_string())),
+    }
+    match parts.engine.output(run) {
+        Ok(Some(output)) => Ok(output),
+        Ok(None) => Err(Problem::new(409, "run-without-output", "the run has no output (yet)")
+            .with_remedy("see `writ runs show`")),
+        Err(error) => Err(Problem::new(500, "journal", error.to_string())),
+    }
+}

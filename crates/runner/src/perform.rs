@@ -1,0 +1,206 @@
+//! What happens to a step: the engine's effects, through jail, cell and sandbox.
+//!
+//! `action → jail (permit, cell, receipt)`, `code → jail (permit) → sandbox → jail (receipt)`.
+//! Receipts are not carried here: the jail's state file is the queue that `report` delivers from.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use writ_engine::{CloseError, Perform, Performed, Recovery};
+use writ_jail_link::{
+    ActionResult, CallAction, CloseRun, CodeResult, FailedStep, JailReply, JailRequest, PermitCode,
+    RecordCode, SandboxOrder,
+};
+use writ_model::{
+    RunId, UnixMillis,
+    pack::{Effect, Idempotency, Pack},
+};
+use writ_workflow::{ActionCall, CodeRun, Outcome, StepError};
+
+use crate::{
+    charter_cache::CharterCache, clock, content::ContentCache, jail_client::{JailClient, JailError},
+    sandbox_client::SandboxClient,
+};
+
+/// Wall-clock limit of a code step, in seconds.
+const CODE_WALL_S: u32 = 60;
+/// Memory limit of a code step, in bytes.
+const CODE_MEMORY: u64 = 256 * 1024 * 1024;
+
+/// How steps are performed.
+pub(crate) struct Steps {
+    pub(crate) jail: Arc<JailClient>,
+    pub(crate) charter: Arc<CharterCache>,
+    pub(crate) content: Arc<ContentCache>,
+    pub(crate) sandbox: Arc<SandboxClient>,
+    pub(crate) news: Arc<Notify>,
+}
+
+impl Perform for Steps {
+    async fn call_action(&self, run: RunId, call: ActionCall) -> Performed {
+        let Some(pack) = self.pack(&call).await else {
+            return Performed::done(Err(step_error(&failed("pack-unavailable"), &call.step)));
+        };
+        let request = CallAction {
+            run,
+            step: call.step.clone(),
+            attempt: call.attempt,
+            action: call.action,
+            connection: call.connection,
+            parameters: Value::Object(call.parameters).to_string(),
+            pack,
+        };
+        let answer = self.jail.ask(JailRequest::CallAction(Box::new(request))).await;
+        self.news.notify_one();
+        match answer {
+            Ok(JailReply::Action(action)) => {
+                let ActionResult { result, .. } = *action;
+                Performed::done(to_result(result, &call.step))
+            }
+            Err(JailError::Refused(refused)) => {
+                Performed::done(Err(step_error(&failed(&refused.code), &call.step)))
+            }
+            Ok(_) | Err(_) => Performed::Interrupted,
+        }
+    }
+
+    async fn run_code(&self, run: RunId, code: CodeRun) -> Performed {
+        let permit = PermitCode {
+            run,
+            step: code.step.clone(),
+            attempt: code.attempt,
+            language: code.language,
+            code: code.code.clone(),
+        };
+        match self.jail.ask(JailRequest::PermitCode(Box::new(permit))).await {
+            Ok(_) => {}
+            Err(JailError::Refused(refused)) => {
+                self.news.notify_one();
+                return Performed::done(Err(step_error(&failed(&refused.code), &code.step)));
+            }
+            Err(_) => return Performed::Interrupted,
+        }
+        let arguments = Value::Object(code.arguments).to_string();
+        let result = self.sandboxed(&code.code, code.language, arguments.clone()).await;
+        let outcome = to_result(copy(&result), &code.step);
+        let record = RecordCode {
+            run,
+            step: code.step,
+            attempt: code.attempt,
+            arguments,
+            limit_wall_s: CODE_WALL_S,
+            limit_memory: CODE_MEMORY,
+            result,
+        };
+        let recorded = self.jail.statement(JailRequest::RecordCode(Box::new(record))).await;
+        self.news.notify_one();
+        match recorded {
+            Ok(_) => Performed::done(outcome),
+            Err(_) => Performed::Interrupted,
+        }
+    }
+
+    async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
+        let Some(text) = self.pack(call).await else { return Recovery::Ask };
+        let action = serde_json::from_str::<Pack>(&text)
+            .ok()
+            .and_then(|mut pack| pack.actions.remove(&call.action));
+        match action.map(|action| (action.effect, action.idempotency)) {
+            Some((Effect::Read, _) | (_, Idempotency::Natural)) => Recovery::Again,
+            Some((_, Idempotency::Key(_))) => Recovery::AgainWithSameKey,
+            Some((_, Idempotency::None)) | None => Recovery::Ask,
+        }
+    }
+
+    async fn close(&self, run: RunId, outcome: &Outcome) -> Result<String, CloseError> {
+        let result = match outcome {
+            Outcome::Completed { output } => CodeResult::Output(output.to_string()),
+            Outcome::Faulted { error } => CodeResult::Failed(FailedStep {
+                code: error.code.clone().unwrap_or_else(|| "faulted".to_owned()),
+                status: None,
+                retry_after_s: None,
+            }),
+        };
+        let close = JailRequest::CloseRun(Box::new(CloseRun { run, result }));
+        let closed = self.jail.statement(close).await;
+        self.news.notify_one();
+        closed.map_err(|error| CloseError { reason: error.to_string() })
+    }
+
+    fn now(&self) -> UnixMillis {
+        clock::now()
+    }
+}
+
+impl Steps {
+    /// The pack that the charter acknowledges for this call.
+    async fn pack(&self, call: &ActionCall) -> Option<String> {
+        let digest = self.charter.state()?.pack(&call.action.pack(), &call.version)?.digest;
+        self.content.get(digest).await
+    }
+
+    async fn sandboxed(
+        &self,
+        code: &str,
+        language: writ_model::CodeLanguage,
+        arguments: String,
+    ) -> CodeResult {
+        let order = SandboxOrder {
+            language,
+            code: code.to_owned(),
+            arguments,
+            limit_wall_s: CODE_WALL_S,
+            limit_memory: CODE_MEMORY,
+        };
+        let sandbox = Arc::clone(&self.sandbox);
+        let report = tokio::task::spawn_blocking(move || sandbox.run(&order)).await;
+        match report.map(|report| report.result) {
+            Ok(Ok(output)) => CodeResult::Output(output),
+            Ok(Err(failure)) => CodeResult::Failed(failed(failure.code())),
+            Err(_) => CodeResult::Failed(failed("sandbox-not-confined")),
+        }
+    }
+}
+
+fn copy(result: &CodeResult) -> CodeResult {
+    match result {
+        CodeResult::Output(text) => CodeResult::Output(text.clone()),
+        CodeResult::Failed(failed) => CodeResult::Failed(failed.clone()),
+    }
+}
+
+fn failed(code: &str) -> FailedStep {
+    FailedStep { code: code.to_owned(), status: None, retry_after_s: None }
+}
+
+fn to_result(result: CodeResult, step: &writ_model::StepId) -> Result<Value, StepError> {
+    match result {
+        CodeResult::Failed(failed) => Err(step_error(&failed, step)),
+        CodeResult::Output(text) => serde_json::from_str(&text)
+            .map_err(|_| step_error(&failed("output-not-json"), step)),
+    }
+}
+
+/// A failure as the Serverless Workflow error that documents catch: what a service answered is
+/// `communication` with its status; everything else is `runtime`.
+fn step_error(failed: &FailedStep, step: &writ_model::StepId) -> StepError {
+    let (kind, status) = match failed.status {
+        Some(status) => ("communication", status),
+        None if failed.code.starts_with("http-") || failed.code.starts_with("connect-") => {
+            ("communication", 502)
+        }
+        None if failed.code.starts_with("parameter") => ("validation", 400),
+        None if failed.code == "policy-denied" => ("authorization", 403),
+        None => ("runtime", 500),
+    };
+    StepError {
+        type_: format!("https://serverlessworkflow.io/spec/1.0.0/errors/{kind}"),
+        status,
+        title: Some(failed.code.clone()),
+        detail: None,
+        instance: Some(step.task.clone()),
+        code: Some(failed.code.clone()),
+        retry_after_s: failed.retry_after_s,
+    }
+}

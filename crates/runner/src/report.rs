@@ -1,0 +1,113 @@
+//! What the runner tells the control plane: statements, run states, verdicts, checkpoints.
+//!
+//! Statements come from the jail's own state file, by number, so that none is ever skipped; the
+//! control plane passes over those that it has. A checkpoint is sent only after every statement
+//! that its jail had made.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use writ_api::{RunnerReport, RunnerReports, StatusReport};
+use writ_jail_link::{JailReply, JailRequest};
+
+use crate::wiring::Parts;
+
+/// How long to wait after the control plane could not be reached.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Reports that belong to no run. In memory: the control plane asks again for what it lacks.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    waiting: Mutex<Vec<RunnerReport>>,
+    sent: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn put(&self, report: RunnerReport) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    }
+
+    /// Waits until what was put so far is with the control plane, for a while.
+    pub(crate) async fn delivered(&self) {
+        for _ in 0..50 {
+            let sent = self.sent.notified();
+            if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                return;
+            }
+            // A missed wake-up only costs this long.
+            let _ = tokio::time::timeout(Duration::from_millis(100), sent).await;
+        }
+    }
+
+    fn peek(&self) -> Vec<RunnerReport> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn drop_first(&self, count: usize) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..count);
+        self.sent.notify_waiters();
+    }
+}
+
+/// Reports whenever there is something to report, for ever.
+pub(crate) async fn serve(parts: Arc<Parts>) {
+    let mut newest_statement = 0;
+    loop {
+        match deliver(&parts, &mut newest_statement).await {
+            Delivered::More => {}
+            Delivered::All => {
+                tokio::select! {
+                    () = parts.news.notified() => {}
+                    () = parts.engine.news() => {}
+                }
+            }
+            Delivered::Failed => tokio::time::sleep(RETRY).await,
+        }
+    }
+}
+
+enum Delivered {
+    More,
+    All,
+    Failed,
+}
+
+async fn deliver(parts: &Parts, newest_statement: &mut u64) -> Delivered {
+    // What waits is looked at before the statements are asked for: a checkpoint among it was
+    // signed after every statement that it counts.
+    let waiting = parts.outbox.peek();
+    let statuses = parts.engine.outbox();
+    let ask = JailRequest::Statements { after: *newest_statement };
+    let Ok(JailReply::Statements { statements }) = parts.jail.ask(ask).await else {
+        return Delivered::Failed;
+    };
+    let count = statements.len() as u64;
+    let statement = |statement| RunnerReport::Statement { statement };
+    let mut reports: Vec<RunnerReport> = statements.into_iter().map(statement).collect();
+    let more = reports.len() >= 64;
+    if !more {
+        reports.extend(statuses.iter().filter_map(|item| {
+            serde_json::from_str::<StatusReport>(&item.payload).ok().map(RunnerReport::Status)
+        }));
+        reports.extend(waiting.iter().cloned());
+    }
+    if reports.is_empty() {
+        return Delivered::All;
+    }
+    let route = format!("/v1/tenants/{}/runner/report", parts.ten);
+    if let Err(error) = parts.server.post_only(&route, &RunnerReports { reports }).await {
+        tracing::warn!(code = error.code(), error = %error, "the control plane takes no report");
+        return Delivered::Failed;
+    }
+    *newest_statement += count;
+    if !more {
+        if let Some(last) = statuses.last() {
+            parts.engine.delivered(last.id).await;
+        }
+        parts.outbox.drop_first(waiting.len());
+    }
+    Delivered::More
+}

@@ -1,0 +1,208 @@
+//! What exists in a runner: keys → launchers → jail → charter → engine → links. No logic.
+
+use std::{io, path::PathBuf, process::Child, sync::Arc};
+
+use tokio::sync::Notify;
+use writ_api::{Caller, Client, Credential};
+use writ_engine::Engine;
+use writ_evidence::{charter::RunnerEnrollment, seal::SealingPrivateKey};
+use writ_jail_link::JailRequest;
+use writ_model::TenantId;
+use writ_policy::Policies;
+
+use crate::{
+    broker, flow, gateway_link,
+    charter_cache::{CharterCache, CharterCacheError},
+    content::ContentCache,
+    identity::{Identity, IdentityError},
+    jail_client::{JailClient, JailError},
+    perform::Steps,
+    processes::{Launch, LaunchError, Launched, launch, launch_jail},
+    report,
+    sandbox_client::SandboxClient,
+};
+
+/// How a runner is set up.
+pub struct Config {
+    /// Folder of its keys, journal and caches.
+    pub data: PathBuf,
+    /// The tenant that it serves: the trust anchor.
+    pub ten: TenantId,
+    /// The control plane's origin.
+    pub server_url: String,
+    /// The gateway's link origin, if there is a gateway.
+    pub gateway_url: Option<String>,
+    /// The jail and its files.
+    pub launch: Launch,
+}
+
+/// Why a runner does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// The data folder can't be made.
+    #[error("cannot use the runner's data folder `{}`", path.display())]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Its keys can't be used.
+    #[error("the runner has no usable keys")]
+    Identity(#[from] IdentityError),
+    /// The launchers were not started.
+    #[error("the launchers were not started")]
+    Launch(#[from] LaunchError),
+    /// The jail refused or ended.
+    #[error("the jail is not usable")]
+    Jail(#[from] JailError),
+    /// The charter can't be kept.
+    #[error("the charter is not usable")]
+    Charter(#[from] CharterCacheError),
+    /// The journal can't be used.
+    #[error("the engine does not start")]
+    Engine(#[from] writ_engine::EngineError),
+    /// The HTTP client can't be set up.
+    #[error("cannot set up the HTTP client")]
+    Http(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The built-in policies are not valid.
+    #[error("the built-in policies are not valid")]
+    Policies(#[source] writ_policy::PolicyError),
+}
+
+/// Everything that the runner's stages reach.
+pub(crate) struct Parts {
+    pub(crate) identity: Identity,
+    pub(crate) sealing_key: SealingPrivateKey,
+    pub(crate) ten: TenantId,
+    pub(crate) server: Arc<Client>,
+    pub(crate) jail: Arc<JailClient>,
+    pub(crate) charter: Arc<CharterCache>,
+    pub(crate) content: Arc<ContentCache>,
+    pub(crate) engine: Engine<Steps>,
+    /// Wakes the reporter.
+    pub(crate) news: Arc<Notify>,
+    /// Reports that belong to no run: verdicts and checkpoints, kept in memory since the control
+    /// plane asks for them again.
+    pub(crate) outbox: report::Outbox,
+}
+
+fn data_folder(config: &Config) -> Result<(), RunnerError> {
+    std::fs::create_dir_all(config.data.join("content"))
+        .map_err(|source| RunnerError::Data { path: config.data.clone(), source })
+}
+
+/// Asks the jail who it is, for a charter that is to enrol this runner.
+///
+/// # Errors
+///
+/// [`RunnerError`].
+pub async fn enrollment(
+    data: &std::path::Path,
+    jail: &Launch,
+) -> Result<RunnerEnrollment, RunnerError> {
+    std::fs::create_dir_all(data)
+        .map_err(|source| RunnerError::Data { path: data.to_owned(), source })?;
+    let identity = Identity::load_or_create(&data.join("runner-keys.json"))?;
+    let (channel, _cells, mut child) = launch_jail(jail)?;
+    let client = JailClient::new(channel);
+    let described = client.describe().await;
+    client.hang_up();
+    tokio::task::block_in_place(|| child.wait())
+        .map_err(|source| LaunchError::Spawn { path: jail.executable.clone(), source })?;
+    Ok(identity.enrollment(described?.jail_key)?)
+}
+
+/// Runs until `stop` resolves or the jail ends.
+///
+/// # Errors
+///
+/// [`RunnerError`]: what could not be started, or that the jail has ended.
+pub async fn serve(
+    config: Config,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), RunnerError> {
+    data_folder(&config)?;
+    let Launched { jail, cells, sandboxes, mut children } = launch(&config.launch)?;
+    broker::serve(cells);
+    let parts = build(&config, jail, sandboxes).await?;
+    let parts = Arc::new(parts);
+    flow::take_up(&parts).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(flow::serve(Arc::clone(&parts)));
+    tasks.spawn(report::serve(Arc::clone(&parts)));
+    if let Some(url) = &config.gateway_url {
+        let link = Arc::new(client(url, &parts.identity)?);
+        tasks.spawn(gateway_link::serve(Arc::clone(&parts), link));
+    }
+    let gone = Arc::clone(&parts.jail);
+    let ended = tokio::select! {
+        () = stop => Ok(()),
+        () = gone.gone() => Err(JailError::Gone.into()),
+    };
+    tasks.shutdown().await;
+    end(&mut children);
+    ended
+}
+
+async fn build(
+    config: &Config,
+    jail: writ_confine::Channel,
+    sandboxes: writ_confine::Channel,
+) -> Result<Parts, RunnerError> {
+    let identity = Identity::load_or_create(&config.data.join("runner-keys.json"))?;
+    let jail = Arc::new(JailClient::new(jail));
+    let described = jail.describe().await?;
+    tracing::info!(isolation = %described.isolation.mode, "jail started");
+    jail.ask(JailRequest::Join { ten: config.ten }).await?;
+    let server = Arc::new(client(&config.server_url, &identity)?);
+    let policies = Policies::built_in().map_err(RunnerError::Policies)?;
+    let charter =
+        Arc::new(CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies)?);
+    let content = Arc::new(ContentCache::new(
+        config.data.join("content"),
+        Arc::clone(&server),
+        config.ten,
+    ));
+    let news = Arc::new(Notify::new());
+    let steps = Steps {
+        jail: Arc::clone(&jail),
+        charter: Arc::clone(&charter),
+        content: Arc::clone(&content),
+        sandbox: Arc::new(SandboxClient::new(sandboxes)),
+        news: Arc::clone(&news),
+    };
+    let engine = Engine::open(
+        &config.data.join("journal.db"),
+        identity.storage_key()?,
+        Arc::new(steps),
+    )?;
+    Ok(Parts {
+        sealing_key: identity.sealing_key()?,
+        identity,
+        ten: config.ten,
+        server,
+        jail,
+        charter,
+        content,
+        engine,
+        news,
+        outbox: report::Outbox::default(),
+    })
+}
+
+fn client(origin: &str, identity: &Identity) -> Result<Client, RunnerError> {
+    let credential =
+        Credential { caller: Caller::Runner(identity.id()), key: identity.link_key()? };
+    Client::new(origin, credential).map_err(|error| RunnerError::Http(error.into()))
+}
+
+/// Ends the launchers; they take what they started with them.
+fn end(children: &mut [Child]) {
+    for child in children {
+        // One that has ended already needs no killing, only reaping.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}

@@ -1,0 +1,168 @@
+//! The run machine: `on(document, state, event, now, evaluate) → (state, effects)`.
+//!
+//! In: one event. Out: the next state and the effects owed. Total and deterministic: the same
+//! events give the same state, and an event about anything but the effect in flight changes
+//! nothing and owes nothing, so one that is delivered twice, or late, is harmless.
+//!
+//! Read: [`on`] (what an event does), `advance` (what a task does), `catch` (what an error does).
+//! Not here: doing anything (`writ_engine`).
+
+mod advance;
+mod catch;
+mod state;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use writ_model::{ActionName, CodeLanguage, ConnectionName, Digest, RunId, StepId, UnixMillis};
+
+use crate::{Document, Evaluate, StepError};
+
+pub use state::State;
+
+/// Which rules a state was made by; a run keeps the rules that it started with.
+pub const SEMANTICS_VERSION: u32 = 1;
+
+/// What happened. Journalled, and replayed to get the state back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// The run starts.
+    Start {
+        /// Its input.
+        input: Value,
+        /// Facts that expressions may see.
+        run: RunFacts,
+    },
+    /// An action ended.
+    ActionFinished {
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// Its output, or why not.
+        result: Result<Value, StepError>,
+    },
+    /// A code step ended.
+    CodeFinished {
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// Its output, or why not.
+        result: Result<Value, StepError>,
+    },
+    /// A timer fired.
+    TimerFired {
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+    },
+}
+
+/// Facts about a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFacts {
+    /// The run.
+    pub id: RunId,
+    /// When it started.
+    pub started_at: UnixMillis,
+}
+
+/// What the shell owes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Call a system action; answer with [`Event::ActionFinished`].
+    CallAction(ActionCall),
+    /// Run code in a sandbox; answer with [`Event::CodeFinished`].
+    RunCode(CodeRun),
+    /// Answer with [`Event::TimerFired`] at this time.
+    StartTimer {
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// When.
+        at: UnixMillis,
+    },
+    /// The run has ended.
+    Finish(Outcome),
+}
+
+/// A system action to call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActionCall {
+    /// The step.
+    pub step: StepId,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// The action.
+    pub action: ActionName,
+    /// Its pack's version.
+    pub version: String,
+    /// The connection.
+    pub connection: ConnectionName,
+    /// Its parameters.
+    pub parameters: Map<String, Value>,
+}
+
+/// Code to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodeRun {
+    /// The step.
+    pub step: StepId,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// Its language.
+    pub language: CodeLanguage,
+    /// Its text.
+    pub code: String,
+    /// SHA-256 of its text.
+    pub digest: Digest,
+    /// What it reads from stdin.
+    pub arguments: Map<String, Value>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Outcome {
+    /// With an output.
+    Completed {
+        /// The output.
+        output: Value,
+    },
+    /// With an error that nothing caught.
+    Faulted {
+        /// The error.
+        error: StepError,
+    },
+}
+
+/// Applies one event; returns the next state and the effects owed.
+#[must_use]
+pub fn on(
+    document: &Document,
+    mut state: State,
+    event: Event,
+    now: UnixMillis,
+    evaluate: &impl Evaluate,
+) -> (State, Vec<Effect>) {
+    let mut machine = Machine { document, state: &mut state, now, evaluate };
+    let effects = match event {
+        Event::Start { input, run } => machine.start(input, run),
+        Event::ActionFinished { step, attempt, result }
+        | Event::CodeFinished { step, attempt, result } => machine.finished(&step, attempt, result),
+        Event::TimerFired { step, attempt } => machine.fired(&step, attempt),
+    };
+    (state, effects)
+}
+
+/// One application of one event.
+struct Machine<'a, E> {
+    document: &'a Document,
+    state: &'a mut State,
+    now: UnixMillis,
+    evaluate: &'a E,
+}
