@@ -1,1 +1,8 @@
-//! skeleton
+//! Development only: stand-ins, and a world of real executables to test against.
+//!
+//! Read: `world` (a `writ dev` of its own, driven through the command line), `github_stand_in`,
+//! `hostile` (a control plane that relays what it should not), `webhook_examples`.
+
+pub mod github_stand_in;
+pub mod webhook_examples;
+pub mod world;

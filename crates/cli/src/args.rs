@@ -373,4 +373,3 @@ pub(crate) struct DevIdpArgs {
     #[arg(long)]
     pub(crate) issuer: String,
 }
-

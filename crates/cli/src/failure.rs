@@ -77,9 +77,7 @@ impl From<CallError> for Failure {
             CallError::Problem(problem) => {
                 let login = problem.status == 401;
                 let exit = if login { EXIT_NOT_LOGGED_IN } else { EXIT_FAILED };
-                Self::new(&problem.code, problem.detail)
-                    .with_remedy(problem.remedy)
-                    .with_exit(exit)
+                Self::new(&problem.code, problem.detail).with_remedy(problem.remedy).with_exit(exit)
             }
             unreachable @ CallError::Unreachable { .. } => {
                 Self::because("unreachable", "no answer", &unreachable)

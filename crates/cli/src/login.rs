@@ -110,12 +110,8 @@ async fn authorize(place: &Place, subject: &str, nonce: &str) -> Result<String, 
         Failure::because("login", "cannot read the login secret of `writ dev`", &error)
             .with_remedy("log in as the user who runs `writ dev`")
     })?);
-    let answer = http
-        .get(url)
-        .header(LOGIN_SECRET_HEADER, secret.trim())
-        .send()
-        .await
-        .map_err(failed)?;
+    let answer =
+        http.get(url).header(LOGIN_SECRET_HEADER, secret.trim()).send().await.map_err(failed)?;
     let code = code_of(&answer, &state)?;
     let form = [
         ("grant_type", "authorization_code"),

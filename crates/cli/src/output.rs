@@ -10,8 +10,7 @@ use crate::failure::Failure;
 /// Logs for services; for people only warnings, unless `WRIT_LOG` says otherwise.
 pub(crate) fn set_up_logs(service: bool) {
     let default = if service { "info" } else { "warn" };
-    let filter =
-        EnvFilter::try_from_env("WRIT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = EnvFilter::try_from_env("WRIT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 }
 

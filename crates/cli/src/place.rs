@@ -44,9 +44,11 @@ pub(crate) struct Place {
 impl Place {
     /// Finds the nearest folder upwards.
     pub(crate) fn find() -> Result<Self, Failure> {
-        let here = env::current_dir()
-            .map_err(|error| Failure::because("folder", "cannot tell the current folder", &error))?;
-        let found = here.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.join(FILE).exists());
+        let here = env::current_dir().map_err(|error| {
+            Failure::because("folder", "cannot tell the current folder", &error)
+        })?;
+        let found =
+            here.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.join(FILE).exists());
         match found {
             Some(folder) => Self::open(&folder),
             None => Err(Failure::new("no-tenant", "there is no `.writ` folder here or above")

@@ -51,11 +51,8 @@ pub(crate) fn writ(tenant: &Tenant, order: Order) -> Result<String, Failure> {
 /// Signs a change of the charter and has it appended.
 pub(crate) async fn change(tenant: &Tenant, change: Change) -> Result<Appended, Failure> {
     let kind = change.kind();
-    let body = EntryBody {
-        seq: tenant.charter.seq() + 1,
-        prev: Some(tenant.charter.head()),
-        change,
-    };
+    let body =
+        EntryBody { seq: tenant.charter.seq() + 1, prev: Some(tenant.charter.head()), change };
     let body = serde_json::to_string(&body)
         .map_err(|error| Failure::because("change", "cannot write the change", &error))?;
     let signed = writ(tenant, Order::CharterAppend { cnt: sha256(body.as_bytes()) })?;

@@ -68,7 +68,9 @@ async fn fetch(
                 None => {
                     state = Some(CharterState::found(entry, ten).map_err(|error| refused(&error))?);
                 }
-                Some(charter) => charter.append(entry, &policies).map_err(|error| refused(&error))?,
+                Some(charter) => {
+                    charter.append(entry, &policies).map_err(|error| refused(&error))?
+                }
             }
         }
         entries.extend(page.entries);

@@ -30,7 +30,7 @@ pub type VaultFiles = Option<(OwnedFd, OwnedFd)>;
 const CREDENTIAL_MIN: usize = 8;
 
 /// A failure in the making: a code, and what the service's answer said in numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) code: &'static str,
     pub(crate) status: Option<u16>,
@@ -61,6 +61,7 @@ pub fn serve_one(
 }
 
 /// Makes one call.
+#[must_use]
 pub fn serve(
     order: &CellOrder,
     broker: &Channel,

@@ -104,7 +104,7 @@ impl Jail {
             JailRequest::Checkpoint { size, root, consistency } => {
                 self.sign_tree(size, root, &consistency, now)
             }
-            JailRequest::OpenRun(open) => self.open_run(*open, now),
+            JailRequest::OpenRun(open) => self.open_run(&open, now),
             JailRequest::ReopenRun(reopen) => self.reopen_run(&reopen, now),
             JailRequest::CallAction(call) => match self.permit_action(*call, now) {
                 Ok(permitted) => return Handled::Call(Box::new(permitted)),

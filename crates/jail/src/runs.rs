@@ -17,16 +17,14 @@ use crate::state::Attempt;
 /// A run that was accepted and is open.
 pub struct AcceptedRun {
     pub(crate) acceptance: Acceptance,
-    /// The compact acceptance.
-    pub(crate) compact: String,
     pub(crate) key: RunKey,
     /// Code steps that may run or have run without a receipt.
     pub(crate) code: BTreeMap<Attempt, CodePermit>,
 }
 
 impl AcceptedRun {
-    pub(crate) const fn new(acceptance: Acceptance, compact: String, key: RunKey) -> Self {
-        Self { acceptance, compact, key, code: BTreeMap::new() }
+    pub(crate) const fn new(acceptance: Acceptance, key: RunKey) -> Self {
+        Self { acceptance, key, code: BTreeMap::new() }
     }
 
     pub(crate) fn outcome(&self, result: &CodeResult) -> StepOutcome {

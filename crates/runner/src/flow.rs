@@ -134,7 +134,7 @@ async fn sign_tree(parts: &Parts, size: u64, root: Digest, consistency: Vec<Dige
 async fn start(parts: &Arc<Parts>, writ: String, idc: UnverifiedIdc, sealed: &Sealed) {
     let run = run_id(sha256(writ.as_bytes()));
     if parts.engine.status(run).is_some() {
-        parts.engine.report_again(run);
+        parts.engine.report_again(run).await;
         return;
     }
     match try_start(parts, run, writ, idc, sealed).await {

@@ -32,7 +32,8 @@ async fn export(context: &Context, folder: &Path) -> Result<(), Failure> {
     let mut checkpoints = Vec::new();
     loop {
         let from = records.len();
-        let page: AuditPage = tenant.server.get(&tenant.path(&format!("/audit?from={from}"))).await?;
+        let page: AuditPage =
+            tenant.server.get(&tenant.path(&format!("/audit?from={from}"))).await?;
         if from == 0 {
             checkpoints = page.checkpoints;
         }
@@ -102,7 +103,10 @@ fn read<T: DeserializeOwned>(path: &PathBuf) -> Result<Vec<T>, Failure> {
         .enumerate()
         .map(|(index, line)| {
             serde_json::from_str(line).map_err(|_| {
-                Failure::new("audit-bad", format!("`{}` line {} is malformed", path.display(), index + 1))
+                Failure::new(
+                    "audit-bad",
+                    format!("`{}` line {} is malformed", path.display(), index + 1),
+                )
             })
         })
         .collect()

@@ -76,8 +76,11 @@ fn pin(document: &Document, charter: &CharterState) -> Result<Footprint, Failure
     let mut grants: BTreeMap<PinnedConnection, Vec<PinnedAction>> = BTreeMap::new();
     for used in &document.footprint().actions {
         let record = charter.connection(&used.connection).ok_or_else(|| {
-            Failure::new("connection-unknown", format!("there is no connection {}", used.connection))
-                .with_remedy("make it with `writ connection set`")
+            Failure::new(
+                "connection-unknown",
+                format!("there is no connection {}", used.connection),
+            )
+            .with_remedy("make it with `writ connection set`")
         })?;
         let pack = charter.pack(&used.action.pack(), &used.version).ok_or_else(|| {
             let pack = used.action.pack();
@@ -85,8 +88,7 @@ fn pin(document: &Document, charter: &CharterState) -> Result<Footprint, Failure
             Failure::new("pack-unacknowledged", cause)
                 .with_remedy("acknowledge it with `writ pack acknowledge`")
         })?;
-        let connection =
-            PinnedConnection { name: used.connection.clone(), digest: record.digest };
+        let connection = PinnedConnection { name: used.connection.clone(), digest: record.digest };
         let action = PinnedAction { name: used.action.clone(), digest: pack.digest };
         grants.entry(connection).or_default().push(action);
     }

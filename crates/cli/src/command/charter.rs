@@ -22,6 +22,5 @@ pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<()
             .collect();
         return output::json(&rows);
     }
-    rows.iter()
-        .try_for_each(|(seq, kind, digest)| output::line(format!("{seq}\t{kind}\t{digest}")))
+    rows.iter().try_for_each(|(seq, kind, digest)| output::line(format!("{seq}\t{kind}\t{digest}")))
 }

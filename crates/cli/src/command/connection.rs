@@ -45,9 +45,7 @@ fn host(text: &str, plaintext: bool) -> Result<ConnectionHost, Failure> {
             .with_remedy("write `api.github.com` or `127.0.0.1:8080`")
     };
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') => {
-            (host, port.parse().map_err(|_| invalid())?)
-        }
+        Some((host, port)) if !host.ends_with(':') => (host, port.parse().map_err(|_| invalid())?),
         Some(_) => return Err(invalid()),
         None => (text, if plaintext { 80 } else { 443 }),
     };

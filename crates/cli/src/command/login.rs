@@ -4,8 +4,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::{
-    failure::Failure, login, output, place::Place, session::Session, sign::principal,
-    tenant::now,
+    failure::Failure, login, output, place::Place, session::Session, sign::principal, tenant::now,
 };
 
 pub(super) async fn log_in(context: &Context, subject: &str) -> Result<(), Failure> {
@@ -31,11 +30,8 @@ pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
         .idc
         .verify(tenant.charter.issuers(), now())
         .map_err(|error| Failure::because(error.code(), "the login does not verify", &error))?;
-    let roles: Vec<String> = tenant
-        .charter
-        .bindings_of(idc.principal())
-        .map(super::binding::describe)
-        .collect();
+    let roles: Vec<String> =
+        tenant.charter.bindings_of(idc.principal()).map(super::binding::describe).collect();
     if context.json {
         return output::json(&json!({
             "iss": idc.principal().iss, "sub": idc.principal().sub,

@@ -1,11 +1,6 @@
 //! `writ run` and `writ runs`.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io::Read as _, path::Path, time::Duration};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use writ_api::{
@@ -13,9 +8,9 @@ use writ_api::{
 };
 use writ_evidence::{
     digest::{RunDatum, RunKey, sha256},
+    jws::UnverifiedJws,
     seal,
     statement::{Done, Says, Statement},
-    jws::UnverifiedJws,
     writ::{Order, ResumeDecision},
 };
 use writ_model::{AutomationName, RunId, limits::RUN_INPUT_MAX};

@@ -85,12 +85,12 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
         vault_key: folder.join("vault.key"),
         degraded,
     };
-    let runner = writ_runner::enrollment(&folder.join("runner"), &launch).await.map_err(|error| {
-        Failure::because("jail", "the jail did not start", &error)
-            .with_remedy("run `writ doctor`; for development, `writ dev --isolation degraded`")
-    })?;
-    let operations =
-        vec![Operation::RunStart, Operation::RunResume, Operation::CharterAppend];
+    let runner =
+        writ_runner::enrollment(&folder.join("runner"), &launch).await.map_err(|error| {
+            Failure::because("jail", "the jail did not start", &error)
+                .with_remedy("run `writ doctor`; for development, `writ dev --isolation degraded`")
+        })?;
+    let operations = vec![Operation::RunStart, Operation::RunResume, Operation::CharterAppend];
     let owner = |sub: &str| Principal { iss: issuer_url.to_owned(), sub: sub.to_owned() };
     Ok(Genesis {
         roots: Vec::new(),

@@ -234,8 +234,13 @@ async fn token(
     });
     let extra = HeaderExtra { kid: Some(provider.kid.clone()), ..HeaderExtra::default() };
     let payload = claims.to_string();
-    let id_token =
-        jws::sign(&provider.key, &SystemRandom::new(), ObjectType::IdToken, extra, payload.as_bytes())
-            .map_err(|_| refused())?;
+    let id_token = jws::sign(
+        &provider.key,
+        &SystemRandom::new(),
+        ObjectType::IdToken,
+        extra,
+        payload.as_bytes(),
+    )
+    .map_err(|_| refused())?;
     Ok(Json(json!({ "token_type": "Bearer", "expires_in": TOKEN_AGE_S, "id_token": id_token })))
 }

@@ -2,12 +2,7 @@
 //!
 //! Each part's process id stands in `run/<part>.pid`, for whoever wants to end one.
 
-use std::{
-    fs,
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use tokio::{
     process::{Child, Command},
@@ -70,26 +65,64 @@ fn parts(place: &Place, isolation: Option<&str>) -> [(&'static str, Vec<String>)
     let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let tenant = settings.tenant.to_string();
     let mut runner = own(&[
-        "runner", "--tenant", &tenant, "--data", &folder("runner"),
-        "--server-url", &settings.server_url, "--gateway-url", &settings.link_url,
-        "--vault", &folder("vault"), "--vault-key", &folder("vault.key"),
-        "--jail-state", &folder("jail"),
+        "runner",
+        "--tenant",
+        &tenant,
+        "--data",
+        &folder("runner"),
+        "--server-url",
+        &settings.server_url,
+        "--gateway-url",
+        &settings.link_url,
+        "--vault",
+        &folder("vault"),
+        "--vault-key",
+        &folder("vault.key"),
+        "--jail-state",
+        &folder("jail"),
     ]);
     runner.extend(isolation.map(|isolation| format!("--isolation={isolation}")));
     [
-        ("idp", own(&[
-            "dev-idp", "--data", &folder("idp"), "--listen", &address(&settings.issuer_url),
-            "--issuer", &settings.issuer_url,
-        ])),
-        ("server", own(&[
-            "server", "--data", &folder("server"), "--listen", &address(&settings.server_url),
-            "--public-url", &settings.server_url,
-        ])),
-        ("gateway", own(&[
-            "gateway", "--tenant", &tenant, "--listen", &address(&settings.gateway_url),
-            "--public-url", &settings.gateway_url,
-            "--link-listen", &address(&settings.link_url), "--link-url", &settings.link_url,
-        ])),
+        (
+            "idp",
+            own(&[
+                "dev-idp",
+                "--data",
+                &folder("idp"),
+                "--listen",
+                &address(&settings.issuer_url),
+                "--issuer",
+                &settings.issuer_url,
+            ]),
+        ),
+        (
+            "server",
+            own(&[
+                "server",
+                "--data",
+                &folder("server"),
+                "--listen",
+                &address(&settings.server_url),
+                "--public-url",
+                &settings.server_url,
+            ]),
+        ),
+        (
+            "gateway",
+            own(&[
+                "gateway",
+                "--tenant",
+                &tenant,
+                "--listen",
+                &address(&settings.gateway_url),
+                "--public-url",
+                &settings.gateway_url,
+                "--link-listen",
+                &address(&settings.link_url),
+                "--link-url",
+                &settings.link_url,
+            ]),
+        ),
         ("runner", runner),
     ]
 }
@@ -101,7 +134,7 @@ async fn supervise(
     pid_file: std::path::PathBuf,
     mut stop: watch::Receiver<bool>,
 ) {
-    while !*stop.borrow() {
+    while !stopped(&stop) {
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
@@ -118,12 +151,16 @@ async fn supervise(
                 tokio::time::sleep(RESTART).await;
             }
             // A sender that is gone asks to end, too.
-            _ = stop.wait_for(|stop| *stop) => {
+            _ = async { stop.wait_for(|stop| *stop).await.map(drop) } => {
                 end(&mut child).await;
                 return;
             }
         }
     }
+}
+
+fn stopped(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow()
 }
 
 fn write_pid(path: &Path, child: &Child) {

@@ -1,6 +1,6 @@
 //! A connected socket from the broker, whose real peer is checked again.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use writ_confine::Channel;
 use writ_jail_link::{BrokerRefusal, BrokerReply, BrokerRequest, decode, encode};
@@ -44,7 +44,7 @@ fn check_peer(
     allow_cidrs: &[Cidr],
 ) -> Result<(), Failed> {
     let peer: SocketAddr = socket.peer_addr().map_err(|_| Failed::new("connect-failed"))?;
-    let literal = host.host.parse().ok();
+    let literal: Option<IpAddr> = host.host.parse().ok();
     let expected = peer.port() == host.port && literal.is_none_or(|literal| peer.ip() == literal);
     if expected && address_allowed(peer.ip(), allow_cidrs) {
         return Ok(());

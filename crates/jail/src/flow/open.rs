@@ -21,9 +21,13 @@ const RUN_LIFETIME_S: u64 = 7 * 24 * 3600;
 
 impl Jail {
     /// Verifies a `run.start` writ and everything it names; accepts.
-    pub(super) fn open_run(&mut self, open: OpenRun, now: UnixTime) -> Result<JailReply, Refusing> {
+    pub(super) fn open_run(
+        &mut self,
+        open: &OpenRun,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
         let digest = sha256(open.writ.as_bytes());
-        self.check_open(&open, digest, now)
+        self.check_open(open, digest, now)
             .map_err(|refusing| refusing.about_writ(digest))
             .and_then(|(acceptance, used)| self.accept(acceptance, used, open, now))
     }
@@ -111,20 +115,19 @@ impl Jail {
         &mut self,
         acceptance: Acceptance,
         used: Record,
-        open: OpenRun,
+        open: &OpenRun,
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let run = acceptance.run;
         let known = self.state.memory().acceptance_of(acceptance.writ).map(str::to_owned);
-        let (acceptance, compact) = match known {
-            Some(compact) => (self.own_acceptance(&compact)?, compact),
-            None => {
-                let says = Says::Acceptance(acceptance.clone());
-                (acceptance, self.state_with(says, now, vec![used])?)
-            }
+        let (acceptance, compact) = if let Some(compact) = known {
+            (self.own_acceptance(&compact)?, compact)
+        } else {
+            let says = Says::Acceptance(acceptance.clone());
+            (acceptance, self.state_with(says, now, vec![used])?)
         };
         let key = run_key(&open.run_key)?;
-        self.runs.insert(run, AcceptedRun::new(acceptance, compact.clone(), key));
+        self.runs.insert(run, AcceptedRun::new(acceptance, key));
         Ok(JailReply::Opened { run, acceptance: compact })
     }
 
@@ -143,7 +146,7 @@ impl Jail {
         }
         self.recheck(&acceptance, now).map_err(|refusing| refusing.about_run(run))?;
         let key = run_key(&reopen.run_key)?;
-        self.runs.insert(run, AcceptedRun::new(acceptance, reopen.acceptance.clone(), key));
+        self.runs.insert(run, AcceptedRun::new(acceptance, key));
         Ok(JailReply::Done)
     }
 

@@ -12,7 +12,7 @@ use super::Jail;
 pub(crate) struct Refusing {
     code: String,
     reason: String,
-    pub(super) on_record: bool,
+    on_record: bool,
     writ: Option<Digest>,
     run: Option<RunId>,
     step: Option<StepId>,
@@ -46,6 +46,12 @@ impl Refusing {
             source = inner.source();
         }
         Self::signed(code, reason)
+    }
+
+    /// The same, but not put on record.
+    pub(crate) fn off_record(mut self) -> Self {
+        self.on_record = false;
+        self
     }
 
     /// Names the writ that it is about.

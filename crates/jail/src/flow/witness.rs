@@ -53,10 +53,8 @@ impl Jail {
     }
 
     fn fold_one(&mut self, entry: &UnverifiedEntry, ten: TenantId) -> Result<(), Refusing> {
-        let refused = |error: charter::FoldError| Refusing {
-            on_record: false,
-            ..Refusing::because(error.code(), &error)
-        };
+        let refused =
+            |error: charter::FoldError| Refusing::because(error.code(), &error).off_record();
         let Some(state) = &mut self.charter else {
             self.charter = Some(CharterState::found(entry, ten).map_err(refused)?);
             return Ok(());

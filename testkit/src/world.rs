@@ -1,0 +1,258 @@
+//! A world of real executables: a `writ dev` in a folder of its own, driven by the command line.
+//!
+//! Everything that is started is ended when the world is dropped, by process id.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+/// How long `writ dev` may take to be ready.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// A tenant with its processes.
+pub struct World {
+    /// The folder; `.writ` is in it.
+    pub folder: PathBuf,
+    writ: PathBuf,
+    dev: Option<Child>,
+    keep: bool,
+}
+
+/// The folder of the built executables: `WRIT_BIN_DIR`, or beside the running test.
+///
+/// # Errors
+///
+/// They were not built; `cargo build --bins` does.
+pub fn executables() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("WRIT_BIN_DIR") {
+        return Ok(folder.into());
+    }
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().find(|folder| folder.join("writ-jail").exists());
+    found.map(Path::to_path_buf).context("no `writ-jail` above the test; run `cargo build --bins`")
+}
+
+/// The root of the sources.
+#[must_use]
+pub fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+}
+
+impl World {
+    /// Makes a folder and starts `writ dev` in it.
+    ///
+    /// # Errors
+    ///
+    /// It did not become ready.
+    pub fn start(name: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("writ-{name}-{}", std::process::id()));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let writ = executables()?.join("writ");
+        let mut world = Self { folder, writ, dev: None, keep: false };
+        world.start_dev()?;
+        Ok(world)
+    }
+
+    /// Starts `writ dev` and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// It did not become ready.
+    pub fn start_dev(&mut self) -> Result<()> {
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(self.folder.join("dev.log"))?;
+        let before = log.metadata()?.len();
+        let child = Command::new(&self.writ)
+            .arg("dev")
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", self.writ.display()))?;
+        self.dev = Some(child);
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let log = fs::read(self.folder.join("dev.log"))?;
+            let new = log.get(usize::try_from(before)?..).unwrap_or_default();
+            if String::from_utf8_lossy(new).contains("writ dev is ready") {
+                return Ok(());
+            }
+            let ended = self.dev.as_mut().is_some_and(|dev| !matches!(dev.try_wait(), Ok(None)));
+            if ended || Instant::now() > deadline {
+                bail!("`writ dev` is not ready:\n{}", String::from_utf8_lossy(new));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends `writ dev` and everything that it started.
+    ///
+    /// # Errors
+    ///
+    /// It could not be waited for.
+    pub fn stop_dev(&mut self) -> Result<()> {
+        if let Some(mut dev) = self.dev.take() {
+            Command::new("kill").arg("-TERM").arg(dev.id().to_string()).status()?;
+            dev.wait()?;
+        }
+        Ok(())
+    }
+
+    /// The process id of a part, such as `runner`.
+    ///
+    /// # Errors
+    ///
+    /// It is not running.
+    pub fn pid(&self, part: &str) -> Result<u32> {
+        let path = self.folder.join(".writ/run").join(format!("{part}.pid"));
+        Ok(fs::read_to_string(path)?.trim().parse()?)
+    }
+
+    /// `kill -9` of a part, which `writ dev` then starts again.
+    ///
+    /// # Errors
+    ///
+    /// It is not running.
+    pub fn kill(&self, part: &str) -> Result<()> {
+        Command::new("kill").arg("-9").arg(self.pid(part)?.to_string()).status()?;
+        Ok(())
+    }
+
+    /// A setting of `.writ/dev.toml`.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn setting(&self, name: &str) -> Result<String> {
+        let text = fs::read_to_string(self.folder.join(".writ/dev.toml"))?;
+        let settings: toml::Table = text.parse()?;
+        let value = settings.get(name).and_then(toml::Value::as_str);
+        Ok(value.with_context(|| format!("no setting `{name}`"))?.to_owned())
+    }
+
+    /// Runs `writ` with these words, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started.
+    pub fn try_writ(&self, words: &[&str], stdin: &[u8]) -> Result<Output> {
+        let mut child = Command::new(&self.writ)
+            .args(words)
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A command that reads nothing closes the pipe.
+            let _ = pipe.write_all(stdin);
+        }
+        Ok(child.wait_with_output()?)
+    }
+
+    /// Runs `writ`, which must succeed; returns its stdout.
+    ///
+    /// # Errors
+    ///
+    /// It failed; the error holds what it said.
+    pub fn writ(&self, words: &[&str]) -> Result<String> {
+        let output = self.try_writ(words, b"")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "writ {}: {}\n{said}", words.join(" "), output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs `writ`, which must be refused; returns what it said.
+    ///
+    /// # Errors
+    ///
+    /// It succeeded.
+    pub fn refused(&self, words: &[&str]) -> Result<String> {
+        let output = self.try_writ(words, b"")?;
+        ensure!(!output.status.success(), "writ {} succeeded", words.join(" "));
+        Ok(String::from_utf8(output.stderr)?)
+    }
+
+    /// Logs the owner in, makes workspace, secret and connection, and publishes the main job.
+    ///
+    /// # Errors
+    ///
+    /// A command failed.
+    pub fn prepare_main_job(&self, github: &str, token: &str) -> Result<()> {
+        self.writ(&["login"])?;
+        self.writ(&["workspace", "set", "secops", "--secret-path", "local:github/*"])?;
+        let put = self.try_writ(&["secret", "put", "local:github/token"], token.as_bytes())?;
+        ensure!(put.status.success(), "secret put failed");
+        self.writ(&[
+            "connection",
+            "set",
+            "secops/github",
+            "--host",
+            github,
+            "--plaintext",
+            "--allow-cidr",
+            "127.0.0.1/32",
+            "--secret",
+            "local:github/token",
+        ])?;
+        let document = sources().join("examples/leaked-secret/automation.yaml");
+        self.writ(&["automation", "publish", &document.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// Starts the main job with this input, waits, and returns its output.
+    ///
+    /// # Errors
+    ///
+    /// It did not complete.
+    pub fn run_main_job(&self, input: &Value) -> Result<Value> {
+        let words = ["run", "start", "secops/leaked-secret", "--input", "-", "--wait"];
+        let output = self.try_writ(&words, input.to_string().as_bytes())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "the run did not complete: {said}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Everything that every part has logged.
+    ///
+    /// # Errors
+    ///
+    /// The log can't be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.join("dev.log"))?)
+    }
+
+    /// Leaves processes and folder when the world is dropped.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// The process id of `writ dev`.
+    #[must_use]
+    pub fn dev_pid(&self) -> Option<u32> {
+        self.dev.as_ref().map(Child::id)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        // Nothing more can be done about what does not end.
+        let _ = self.stop_dev();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
