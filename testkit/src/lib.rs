@@ -4,5 +4,6 @@
 //! `hostile` (a control plane that relays what it should not), `webhook_examples`.
 
 pub mod github_stand_in;
+pub mod hostile;
 pub mod webhook_examples;
 pub mod world;

@@ -1,0 +1,410 @@
+//! A hostile control plane: it relays what it likes, to a real runner with a real jail.
+//!
+//! It takes over a world whose `writ dev` has ended: it listens where the control plane did, and
+//! starts the runner alone. With [`Forger`] it makes orders out of real keys and real logins, each
+//! wrong in one way.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+use writ_api::{Content, ContentKind, RunnerReport, RunnerReports, RunnerTask, RunnerTasks};
+use writ_evidence::{
+    charter::{Change, EntryBody, Genesis, RunnerEnrollment, UnverifiedEntry},
+    digest::{RunDatum, RunKey, sha256},
+    idc::{IdcMode, UnverifiedIdc, nonce_for},
+    jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
+    key::{Algorithm, SigningKey},
+    seal::{self, Sealed},
+    writ::{self, ConnectionGrant, Order, WritClaims, run_id},
+};
+use writ_model::{Digest, Principal, RunId, TenantId, UnixTime};
+use zeroize::Zeroizing;
+
+use crate::world::World;
+
+/// How long a refusal may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Memory {
+    tasks: Vec<RunnerTask>,
+    reports: Vec<RunnerReport>,
+    content: BTreeMap<String, Content>,
+}
+
+type Shared = Arc<Mutex<Memory>>;
+
+/// The hostile control plane and the runner that it serves.
+pub struct Hostile {
+    memory: Shared,
+    serving: JoinHandle<()>,
+    runner: Child,
+}
+
+fn lock(memory: &Shared) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hostile {
+    /// Takes over a world whose `writ dev` has ended.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken, or the runner does not start.
+    pub async fn take_over(world: &World) -> Result<Self> {
+        let memory = Shared::default();
+        let url = world.setting("server_url")?;
+        let listener = TcpListener::bind(url.trim_start_matches("http://")).await?;
+        let routes = Router::new()
+            .route("/v1/tenants/{ten}/runner/take", post(take))
+            .route("/v1/tenants/{ten}/runner/report", post(report))
+            .route("/v1/tenants/{ten}/runner/content/{digest}", get(content))
+            .with_state(Arc::clone(&memory));
+        let serving = tokio::spawn(async move {
+            // It serves until it is dropped.
+            let _ = axum::serve(listener, routes).await;
+        });
+        let runner = start_runner(world)?;
+        Ok(Self { memory, serving, runner })
+    }
+
+    /// Serves content.
+    pub fn serve_content(&self, text: &str) -> Digest {
+        let digest = sha256(text.as_bytes());
+        let content = Content { kind: ContentKind::Bundle, text: text.to_owned() };
+        lock(&self.memory).content.insert(digest.to_string(), content);
+        digest
+    }
+
+    /// Gives the runner an order, and waits for what it says of the run.
+    ///
+    /// # Errors
+    ///
+    /// It said nothing.
+    pub async fn order(&self, order: ForgedOrder) -> Result<(String, Option<String>)> {
+        let run = run_id(sha256(order.writ.as_bytes()));
+        let ForgedOrder { writ, idc, sealed } = order;
+        lock(&self.memory).tasks.push(RunnerTask::Start { writ, idc, sealed });
+        self.outcome(run).await
+    }
+
+    /// Waits for the last word on a run: its phase, and its code.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was said.
+    pub async fn outcome(&self, run: RunId) -> Result<(String, Option<String>)> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let said = lock(&self.memory).reports.iter().rev().find_map(|report| match report {
+                RunnerReport::Status(status) if status.run == run && status.phase.is_final() => {
+                    Some((format!("{:?}", status.phase), status.code.clone()))
+                }
+                _ => None,
+            });
+            if let Some(said) = said {
+                lock(&self.memory).tasks.clear();
+                return Ok(said);
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        bail!("the runner said nothing of {run}")
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.serving.abort();
+        // One that has ended needs reaping only.
+        let _ = self.runner.kill();
+        let _ = self.runner.wait();
+    }
+}
+
+fn start_runner(world: &World) -> Result<Child> {
+    let folder = |name: &str| world.folder.join(".writ").join(name);
+    let log =
+        fs::OpenOptions::new().create(true).append(true).open(world.folder.join("dev.log"))?;
+    Command::new(crate::world::executables()?.join("writ"))
+        .args(["runner", "--tenant", &world.setting("tenant")?])
+        .args(["--server-url", &world.setting("server_url")?])
+        .args(["--data".as_ref(), folder("runner").as_os_str()])
+        .args(["--vault".as_ref(), folder("vault").as_os_str()])
+        .args(["--vault-key".as_ref(), folder("vault.key").as_os_str()])
+        .args(["--jail-state".as_ref(), folder("jail").as_os_str()])
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("cannot start the runner")
+}
+
+async fn take(State(memory): State<Shared>) -> Json<RunnerTasks> {
+    for _ in 0..100 {
+        let tasks = lock(&memory).tasks.clone();
+        if !tasks.is_empty() {
+            return Json(RunnerTasks { tasks });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Json(RunnerTasks { tasks: Vec::new() })
+}
+
+async fn report(State(memory): State<Shared>, Json(body): Json<RunnerReports>) -> StatusCode {
+    lock(&memory).reports.extend(body.reports);
+    StatusCode::NO_CONTENT
+}
+
+async fn content(
+    State(memory): State<Shared>,
+    Path((_, digest)): Path<(String, String)>,
+) -> Result<Json<Content>, StatusCode> {
+    lock(&memory).content.get(&digest).cloned().map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+/// An order as the control plane relays it.
+#[derive(Clone)]
+pub struct ForgedOrder {
+    /// The compact writ.
+    pub writ: String,
+    /// The credential.
+    pub idc: UnverifiedIdc,
+    /// The sealed input.
+    pub sealed: Sealed,
+}
+
+/// A login, with its key.
+pub struct Login {
+    /// The credential.
+    pub idc: UnverifiedIdc,
+    /// The key.
+    pub key: SigningKey,
+}
+
+/// Real keys and real facts of a world, to make orders from.
+pub struct Forger {
+    ten: TenantId,
+    head: Digest,
+    runner: RunnerEnrollment,
+    issuer: String,
+    issuer_key: SigningKey,
+    /// The bundle that the charter publishes, and the grants of its footprint.
+    pub bundle: Digest,
+    /// What the footprint allows.
+    pub grants: Vec<ConnectionGrant>,
+}
+
+/// What an order says; each field can be made wrong.
+pub struct Draft {
+    /// The writ's claims.
+    pub claims: WritClaims,
+    /// The input that is sealed, right or wrong.
+    pub input: String,
+    key: RunKey,
+}
+
+impl Forger {
+    /// Reads a world's files: the charter that the runner keeps, the identity provider's key.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing or malformed.
+    pub fn of(world: &World) -> Result<Self> {
+        let folder = world.folder.join(".writ");
+        let text = fs::read_to_string(folder.join("runner/charter.jsonl"))?;
+        let entries: Vec<UnverifiedEntry> =
+            text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let genesis = genesis(entries.first().context("the charter is empty")?)?;
+        let mut published = None;
+        for entry in &entries {
+            let EntryBody { change, .. } = entry.body()?;
+            if let Change::AutomationPublish(automation) = change {
+                published = Some(automation);
+            }
+        }
+        let published = published.context("nothing is published")?;
+        let issuer_key = fs::read(folder.join("idp/signing-key"))?;
+        Ok(Self {
+            ten: world.setting("tenant")?.parse()?,
+            head: entries.last().context("the charter is empty")?.digest(),
+            runner: genesis.runner,
+            issuer: world.setting("issuer_url")?,
+            issuer_key: SigningKey::from_pkcs8(Algorithm::Es256, &issuer_key)?,
+            bundle: published.bundle,
+            grants: published.footprint.connections,
+        })
+    }
+
+    /// A login as the identity provider would vouch for it, changed by `change`.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn log_in(&self, subject: &str, change: impl FnOnce(&mut Value)) -> Result<Login> {
+        self.log_in_with(subject, &self.issuer_key, change)
+    }
+
+    /// A login vouched for by another key.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn log_in_with(
+        &self,
+        subject: &str,
+        issuer_key: &SigningKey,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Login> {
+        let key = new_key()?;
+        let cic = commitment(&key)?;
+        let iat = now();
+        let mut claims = json!({
+            "iss": self.issuer, "sub": subject, "aud": "writ-cli", "nonce": nonce_for(&cic),
+            "iat": iat, "exp": iat.plus(3600),
+        });
+        change(&mut claims);
+        let extra = HeaderExtra {
+            kid: Some(self.issuer_key.public().thumbprint().to_string()),
+            ..HeaderExtra::default()
+        };
+        let random = SystemRandom::new();
+        let payload = claims.to_string();
+        let id_token =
+            jws::sign(issuer_key, &random, ObjectType::IdToken, extra, payload.as_bytes())?;
+        Ok(Login { idc: UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic }, key })
+    }
+
+    /// A right order for the main job, to be made wrong.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn draft(&self, login: &Login, input: &Value) -> Result<Draft> {
+        let key = RunKey::from_bytes(Zeroizing::new(random()?));
+        let input = input.to_string();
+        let iat = now();
+        let claims = WritClaims {
+            ten: self.ten,
+            principal: principal(&login.idc)?,
+            idc: login.idc.digest(),
+            jti: URL_SAFE_NO_PAD.encode(random()?),
+            iat,
+            exp: iat.plus(120),
+            charter: self.head,
+            order: Order::RunStart {
+                aud: self.runner.group,
+                res: "secops/leaked-secret".parse()?,
+                cnt: self.bundle,
+                inp: key.digest(RunDatum::Input, input.as_bytes()),
+                authorization_details: self.grants.clone(),
+                reason: None,
+            },
+        };
+        Ok(Draft { claims, input, key })
+    }
+
+    /// Signs a draft and seals its input.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn sign(&self, draft: &Draft, login: &Login) -> Result<ForgedOrder> {
+        let random = SystemRandom::new();
+        let writ = writ::sign(&draft.claims, &login.key, &random)?;
+        let content = (&draft.key, draft.input.as_bytes());
+        let digest = sha256(writ.as_bytes());
+        let sealed = seal::seal(&self.runner.sealing_key, digest, content, &random)?;
+        Ok(ForgedOrder { writ, idc: login.idc.clone(), sealed })
+    }
+
+    /// Seals a draft's input again, for whatever writ is relayed now.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn seal_again(&self, draft: &Draft, order: &mut ForgedOrder) -> Result<()> {
+        let content = (&draft.key, draft.input.as_bytes());
+        let digest = sha256(order.writ.as_bytes());
+        order.sealed = seal::seal(&self.runner.sealing_key, digest, content, &SystemRandom::new())?;
+        Ok(())
+    }
+}
+
+fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {
+    match entry.body()?.change {
+        Change::Genesis(genesis) => Ok(genesis),
+        _ => bail!("entry 0 is no genesis"),
+    }
+}
+
+/// 32 random bytes.
+fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A fresh Ed25519 key.
+///
+/// # Errors
+///
+/// The random source failed.
+pub fn new_key() -> Result<SigningKey> {
+    let document = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())?;
+    Ok(SigningKey::from_pkcs8(Algorithm::EdDsa, document.as_ref())?)
+}
+
+/// A fresh P-256 key.
+///
+/// # Errors
+///
+/// The random source failed.
+pub fn new_issuer_key() -> Result<SigningKey> {
+    let document = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(
+        &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+        &SystemRandom::new(),
+    )?;
+    Ok(SigningKey::from_pkcs8(Algorithm::Es256, document.as_ref())?)
+}
+
+fn commitment(key: &SigningKey) -> Result<String> {
+    let extra = HeaderExtra {
+        jwk: Some(key.public().clone()),
+        rz: Some(URL_SAFE_NO_PAD.encode(random()?)),
+        ..HeaderExtra::default()
+    };
+    Ok(jws::sign(key, &SystemRandom::new(), ObjectType::Cic, extra, b"")?)
+}
+
+fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
+    #[derive(Deserialize)]
+    struct Claims {
+        iss: String,
+        sub: String,
+    }
+    let claims: Claims = UnverifiedJws::parse(&idc.id_token)?.peek()?;
+    Ok(Principal { iss: claims.iss, sub: claims.sub })
+}
+
+/// Now, in whole seconds.
+#[must_use]
+pub fn now() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime(since.unwrap_or_default().as_secs())
+}
