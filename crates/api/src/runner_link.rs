@@ -22,6 +22,9 @@ use crate::RunPhase;
 pub struct Take {
     /// Number of the newest charter entry that its jail folded; absent if none.
     pub charter_seq: Option<u64>,
+    /// Leaves of the last tree that its jail signed: what the next one must extend. The control
+    /// plane may never have received that signature.
+    pub checkpoint_size: u64,
 }
 
 /// What there is to do.

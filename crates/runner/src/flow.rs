@@ -63,7 +63,11 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
 pub(crate) async fn serve(parts: Arc<Parts>) {
     let route = format!("/v1/tenants/{}/runner/take", parts.ten);
     loop {
-        let take = Take { charter_seq: parts.charter.state().map(|state| state.seq()) };
+        let Ok(described) = parts.jail.describe().await else { return };
+        let take = Take {
+            charter_seq: parts.charter.state().map(|state| state.seq()),
+            checkpoint_size: described.checkpoint_size,
+        };
         match parts.server.post::<_, RunnerTasks>(&route, &take).await {
             Ok(RunnerTasks { tasks }) => {
                 for task in tasks {

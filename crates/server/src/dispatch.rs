@@ -87,26 +87,26 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
         tasks.push(RunnerTask::Resume { run: pending.run, writ, idc });
     }
     if tasks.is_empty() && charter.witness() == runner {
-        tasks.extend(checkpoint(tenant)?);
+        tasks.extend(checkpoint(tenant, take.checkpoint_size)?);
     }
     Ok(tasks)
 }
 
 /// A tree for the witness to sign, if records were added since the last.
-fn checkpoint(tenant: &Tenant) -> Result<Option<RunnerTask>, StoreError> {
+fn checkpoint(tenant: &Tenant, signed: u64) -> Result<Option<RunnerTask>, StoreError> {
     if tenant.store.audit_size()? == tenant.store.checkpoint_size()? {
         return Ok(None);
     }
-    let tail = tenant.store.audit_tail()?;
-    let old = usize::try_from(tail.checkpoint).map_err(|_| StoreError::Row)?;
+    let leaves = tenant.store.leaves()?;
+    let old = usize::try_from(signed).map_err(|_| StoreError::Row)?;
     let consistency = if old == 0 {
         Vec::new()
     } else {
-        merkle::consistency_proof(&tail.leaves, old).ok_or(StoreError::Row)?
+        merkle::consistency_proof(&leaves, old).ok_or(StoreError::Row)?
     };
     Ok(Some(RunnerTask::Checkpoint {
-        size: tail.leaves.len() as u64,
-        root: merkle::root(&tail.leaves),
+        size: leaves.len() as u64,
+        root: merkle::root(&leaves),
         consistency,
     }))
 }

@@ -10,14 +10,6 @@ use super::{Store, StoreError};
 /// Records in one page.
 const PAGE: i64 = 256;
 
-/// The log's end.
-pub(crate) struct AuditTail {
-    /// Leaf hashes, all of them.
-    pub(crate) leaves: Vec<Digest>,
-    /// Size of the newest checkpoint.
-    pub(crate) checkpoint: u64,
-}
-
 /// Appends a record within a transaction.
 pub(super) fn append(
     transaction: &Transaction<'_>,
@@ -36,21 +28,14 @@ pub(super) fn append(
 }
 
 impl Store {
-    /// Every leaf hash, and how far the newest checkpoint reaches.
-    pub(crate) fn audit_tail(&self) -> Result<AuditTail, StoreError> {
+    /// Every leaf hash.
+    pub(crate) fn leaves(&self) -> Result<Vec<Digest>, StoreError> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached("SELECT leaf FROM audit ORDER BY number")?;
-        let leaves = statement
+        statement
             .query_map([], |row| row.get::<_, String>(0))?
             .map(|leaf| leaf?.parse().map_err(|_| StoreError::Row))
-            .collect::<Result<Vec<Digest>, StoreError>>()?;
-        let checkpoint: i64 =
-            connection
-                .query_row("SELECT COALESCE(MAX(size), 0) FROM checkpoint", [], |row| row.get(0))?;
-        Ok(AuditTail {
-            leaves,
-            checkpoint: u64::try_from(checkpoint).map_err(|_| StoreError::Row)?,
-        })
+            .collect()
     }
 
     /// How many records there are.
