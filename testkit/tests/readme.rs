@@ -7,11 +7,8 @@ use writ_testkit::world::sources;
 #[test]
 fn the_steps_of_the_readme_work_verbatim() {
     let readme = fs::read_to_string(sources().join("README.md")).unwrap();
-    let steps: Vec<&str> = readme
-        .split("```sh\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect();
+    let steps: Vec<&str> =
+        readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(steps.len() >= 7, "the README has only {} steps", steps.len());
     // A copy of the sources, since the steps make a folder beside them.
     let scratch = env::temp_dir().join(format!("writ-readme-{}", std::process::id()));

@@ -35,6 +35,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     steps.run("build", || {
         run_command(workspace.cargo().args(["build", "--workspace", "--all-targets"]))
     })?;
+    steps.run("confinement", || {
+        run_command(workspace.cargo().args(["test", "-p", "writ-confine", "--test", "confinement"]))
+    })?;
     let verdict = steps.run("tests", || tests(workspace))?;
     steps.run("doc tests", || {
         run_command(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]))

@@ -157,7 +157,9 @@ impl Reads {
         }
         let until = proof.iat().plus(2 * CLOCK_SKEW_S);
         match inner.proofs.insert(proof.jti().to_owned(), until) {
-            Some(_) => Err(Problem::new(401, "proof-replayed", "the request proof was used before")),
+            Some(_) => {
+                Err(Problem::new(401, "proof-replayed", "the request proof was used before"))
+            }
             None => Ok(()),
         }
     }

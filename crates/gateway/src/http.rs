@@ -107,10 +107,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
 }
 
 /// `POST /link/hello`: the runner's key is in the charter that it brings.
-async fn hello(
-    State(origin): State<Arc<Origin>>,
-    request: Request,
-) -> Result<StatusCode, Failure> {
+async fn hello(State(origin): State<Arc<Origin>>, request: Request) -> Result<StatusCode, Failure> {
     let (parts, body) = request.into_parts();
     let hello: GatewayHello = read(body).await?;
     origin.reads.hello(&hello).map_err(|error| {
@@ -130,10 +127,7 @@ async fn take(
 }
 
 /// `POST /link/reply`.
-async fn reply(
-    State(origin): State<Arc<Origin>>,
-    request: Request,
-) -> Result<StatusCode, Failure> {
+async fn reply(State(origin): State<Arc<Origin>>, request: Request) -> Result<StatusCode, Failure> {
     let (parts, body) = request.into_parts();
     authenticate(&origin, &parts.headers, "/link/reply")?;
     let reply: GatewayReply = read(body).await?;

@@ -1,4 +1,3 @@
-#![expect(unsafe_code, reason = "secret memory is mapped and wiped by hand (DESIGN §13)")]
 //! Memory for a credential: mapped where not even the kernel's own mapping shows it, for one call.
 //!
 //! [`SecretBytes`] has no `Debug`, `Display`, `Clone` or `Serialize`. It lives in `memfd_secret`
@@ -9,6 +8,8 @@
 //! ```compile_fail,E0277
 //! fn show(secret: writ_jail::secret_memory::SecretBytes) { println!("{secret:?}"); }
 //! ```
+
+#![expect(unsafe_code, reason = "secret memory is mapped and wiped by hand (DESIGN §13)")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

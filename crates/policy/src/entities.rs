@@ -3,7 +3,7 @@
 //! The principal with the bindings it holds, and the resource with the bindings that count for it:
 //! a decision's cost does not grow with the tenant.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
@@ -30,16 +30,16 @@ pub(crate) fn question(
         .bindings_of(principal)
         .map(|binding| binding_id(&binding.scope, binding.role))
         .collect();
-    let parents =
-        held.iter().map(|id| uid("Binding", id)).collect::<Option<HashSet<EntityUid>>>()?;
+    let parents: BTreeSet<EntityUid> =
+        held.iter().map(|id| uid("Binding", id)).collect::<Option<_>>()?;
     let user = uid("User", &principal.to_string())?;
     let resource = uid(right.resource_type(), &right.resource())?;
-    let roles = HashMap::from([("roles".to_owned(), roles(right)?)]);
+    let roles = [("roles".to_owned(), roles(right)?)];
     let mut entities = vec![
-        Entity::new_no_attrs(user.clone(), parents.clone()),
-        Entity::new(resource.clone(), roles, HashSet::new()).ok()?,
+        Entity::new_no_attrs(user.clone(), parents.iter().cloned().collect()),
+        Entity::new(resource.clone(), roles.into(), [].into()).ok()?,
     ];
-    entities.extend(parents.into_iter().map(|id| Entity::new_no_attrs(id, HashSet::new())));
+    entities.extend(parents.into_iter().map(|id| Entity::new_no_attrs(id, [].into())));
     let action = uid("Action", right.action())?;
     let request =
         Request::new(user, action, resource, cedar_policy::Context::empty(), Some(schema));

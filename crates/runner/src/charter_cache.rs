@@ -46,7 +46,11 @@ struct Inner {
 
 impl CharterCache {
     /// Opens the file; one that does not parse or fold is set aside, since it can be had again.
-    pub(crate) fn open(path: &Path, ten: TenantId, policies: Policies) -> Result<Self, CharterCacheError> {
+    pub(crate) fn open(
+        path: &Path,
+        ten: TenantId,
+        policies: Policies,
+    ) -> Result<Self, CharterCacheError> {
         let cache = Self { path: path.to_owned(), ten, policies, inner: RwLock::default() };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,

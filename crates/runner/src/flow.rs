@@ -9,7 +9,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use writ_api::{CandidateVerdict, RunPhase, RunnerReport, RunnerTask, RunnerTasks, StatusReport, Take};
+use writ_api::{
+    CandidateVerdict, RunPhase, RunnerReport, RunnerTask, RunnerTasks, StatusReport, Take,
+};
 use writ_engine::StartRun;
 use writ_evidence::{
     charter::UnverifiedEntry,
@@ -45,10 +47,9 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             };
             match parts.jail.ask(JailRequest::ReopenRun(Box::new(reopen))).await {
                 Ok(_) => Ok(()),
-                Err(JailError::Refused(refused)) => Err(writ_engine::Refusal {
-                    code: refused.code,
-                    reason: refused.reason,
-                }),
+                Err(JailError::Refused(refused)) => {
+                    Err(writ_engine::Refusal { code: refused.code, reason: refused.reason })
+                }
                 Err(error) => Err(writ_engine::Refusal {
                     code: "jail-gone".to_owned(),
                     reason: error.to_string(),
@@ -174,7 +175,9 @@ impl From<JailError> for StartFailure {
             JailError::Refused(refused) => {
                 Self::Refused { code: refused.code, reason: refused.reason }
             }
-            JailError::TooLong => refused("order-too-long", "the order is longer than the link allows"),
+            JailError::TooLong => {
+                refused("order-too-long", "the order is longer than the link allows")
+            }
             JailError::Gone | JailError::Unexpected => Self::Later,
         }
     }
@@ -191,9 +194,12 @@ async fn try_start(
     idc: UnverifiedIdc,
     sealed: &Sealed,
 ) -> Result<(), StartFailure> {
-    let peeked = Peeked::of(&writ).ok_or_else(|| refused("writ-claims", "the writ has no claims"))?;
-    let content = seal::open(&parts.sealing_key, sha256(writ.as_bytes()), sealed)
-        .map_err(|_| refused("sealed-input", "the input is not sealed to this runner for this writ"))?;
+    let peeked =
+        Peeked::of(&writ).ok_or_else(|| refused("writ-claims", "the writ has no claims"))?;
+    let content =
+        seal::open(&parts.sealing_key, sha256(writ.as_bytes()), sealed).map_err(|_| {
+            refused("sealed-input", "the input is not sealed to this runner for this writ")
+        })?;
     let input = String::from_utf8(content.input.to_vec())
         .map_err(|_| refused("input-not-text", "the input is not UTF-8"))?;
     let bundle = parts.content.get(peeked.cnt).await.ok_or(StartFailure::Later)?;

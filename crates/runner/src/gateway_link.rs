@@ -35,7 +35,8 @@ pub(crate) async fn serve(parts: Arc<Parts>, gateway: Arc<Client>) {
 }
 
 async fn answer(parts: &Parts, read: ReadOutput) -> Result<String, Problem> {
-    let unknown = || Problem::new(404, "run-unknown", "there is no such run, or you may not see it");
+    let unknown =
+        || Problem::new(404, "run-unknown", "there is no such run, or you may not see it");
     let acceptance = parts.engine.acceptance(read.run).ok_or_else(unknown)?;
     let run = read.run;
     let asked = MayRead {

@@ -77,7 +77,9 @@ impl Identity {
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
         let failed = |source| IdentityError::File { path: path.to_owned(), source };
         if !path.exists() {
-            let text = Zeroizing::new(serde_json::to_vec(&fresh()?).map_err(io::Error::from).map_err(failed)?);
+            let text = Zeroizing::new(
+                serde_json::to_vec(&fresh()?).map_err(io::Error::from).map_err(failed)?,
+            );
             let mut file = OpenOptions::new()
                 .write(true)
                 .create_new(true)

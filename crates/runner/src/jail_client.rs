@@ -75,8 +75,7 @@ impl JailClient {
         }
         // The jail reads as fast as it can; a frame is at most a few megabytes on a local socket.
         tokio::task::block_in_place(|| {
-            let _one_frame_at_a_time =
-                self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+            let _one_frame_at_a_time = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
             self.channel.send(&frame, None)
         })
         .map_err(|_| JailError::Gone)?;

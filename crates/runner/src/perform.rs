@@ -19,7 +19,10 @@ use writ_model::{
 use writ_workflow::{ActionCall, CodeRun, Outcome, StepError};
 
 use crate::{
-    charter_cache::CharterCache, clock, content::ContentCache, jail_client::{JailClient, JailError},
+    charter_cache::CharterCache,
+    clock,
+    content::ContentCache,
+    jail_client::{JailClient, JailError},
     sandbox_client::SandboxClient,
 };
 
@@ -177,8 +180,9 @@ fn failed(code: &str) -> FailedStep {
 fn to_result(result: CodeResult, step: &writ_model::StepId) -> Result<Value, StepError> {
     match result {
         CodeResult::Failed(failed) => Err(step_error(&failed, step)),
-        CodeResult::Output(text) => serde_json::from_str(&text)
-            .map_err(|_| step_error(&failed("output-not-json"), step)),
+        CodeResult::Output(text) => {
+            serde_json::from_str(&text).map_err(|_| step_error(&failed("output-not-json"), step))
+        }
     }
 }
 

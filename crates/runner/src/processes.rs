@@ -88,7 +88,5 @@ const fn isolation(launch: &Launch) -> &'static str {
 }
 
 fn spawn(command: &mut Command, launch: &Launch) -> Result<Child, LaunchError> {
-    command
-        .spawn()
-        .map_err(|source| LaunchError::Spawn { path: launch.executable.clone(), source })
+    command.spawn().map_err(|source| LaunchError::Spawn { path: launch.executable.clone(), source })
 }

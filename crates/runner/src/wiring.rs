@@ -11,9 +11,10 @@ use writ_model::TenantId;
 use writ_policy::Policies;
 
 use crate::{
-    broker, flow, gateway_link,
+    broker,
     charter_cache::{CharterCache, CharterCacheError},
     content::ContentCache,
+    flow, gateway_link,
     identity::{Identity, IdentityError},
     jail_client::{JailClient, JailError},
     perform::Steps,
@@ -160,11 +161,8 @@ async fn build(
     let policies = Policies::built_in().map_err(RunnerError::Policies)?;
     let charter =
         Arc::new(CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies)?);
-    let content = Arc::new(ContentCache::new(
-        config.data.join("content"),
-        Arc::clone(&server),
-        config.ten,
-    ));
+    let content =
+        Arc::new(ContentCache::new(config.data.join("content"), Arc::clone(&server), config.ten));
     let news = Arc::new(Notify::new());
     let steps = Steps {
         jail: Arc::clone(&jail),
@@ -173,11 +171,8 @@ async fn build(
         sandbox: Arc::new(SandboxClient::new(sandboxes)),
         news: Arc::clone(&news),
     };
-    let engine = Engine::open(
-        &config.data.join("journal.db"),
-        identity.storage_key()?,
-        Arc::new(steps),
-    )?;
+    let engine =
+        Engine::open(&config.data.join("journal.db"), identity.storage_key()?, Arc::new(steps))?;
     Ok(Parts {
         sealing_key: identity.sealing_key()?,
         identity,
