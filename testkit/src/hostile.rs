@@ -85,7 +85,8 @@ impl Hostile {
         Ok(Self { memory, serving, runner })
     }
 
-    /// Serves content.
+    /// Serves content; returns its digest.
+    #[must_use]
     pub fn serve_content(&self, text: &str) -> Digest {
         let digest = sha256(text.as_bytes());
         let content = Content { kind: ContentKind::Bundle, text: text.to_owned() };

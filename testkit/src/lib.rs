@@ -3,6 +3,8 @@
 //! Read: `world` (a `writ dev` of its own, driven through the command line), `github_stand_in`,
 //! `hostile` (a control plane that relays what it should not), `webhook_examples`.
 
+#![expect(clippy::indexing_slicing, reason = "a stand-in reads JSON that tests sent")]
+
 pub mod github_stand_in;
 pub mod hostile;
 pub mod webhook_examples;

@@ -1,5 +1,7 @@
 //! `kill -9` of the runner at seeded instants: no run is lost, no issue is opened twice.
 
+#![cfg(test)]
+
 use std::{fs, thread, time::Duration};
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! The main job on the real executables, with every real payload; and what must not leak from it.
 
+#![cfg(test)]
+
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use serde_json::{Value, json};

@@ -3,6 +3,8 @@
 //! The first part goes through a hostile control plane that relays whatever it is given: only the
 //! jail can refuse. The second goes through the command line.
 
+#![cfg(test)]
+
 use std::fs;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! The README's steps, verbatim and in order, as a new user would do them.
 
+#![cfg(test)]
+
 use std::{env, fs, process::Command};
 
 use writ_testkit::world::sources;

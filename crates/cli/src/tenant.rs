@@ -69,7 +69,7 @@ async fn fetch(
                     state = Some(CharterState::found(entry, ten).map_err(|error| refused(&error))?);
                 }
                 Some(charter) => {
-                    charter.append(entry, &policies).map_err(|error| refused(&error))?
+                    charter.append(entry, &policies).map_err(|error| refused(&error))?;
                 }
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! No invalid vector is accepted; each valid one that is refused is counted under a reviewed reason.
 
+#![cfg(test)]
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -1,5 +1,7 @@
 //! What holds for every object, tree and seal, not only for those in the examples.
 
+#![cfg(test)]
+
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},

@@ -1,5 +1,7 @@
 //! The examples of RFC 7515, RFC 7638 and RFC 8037.
 
+#![cfg(test)]
+
 use aws_lc_rs::rand::SystemRandom;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! The specification's own examples: each is taken, or refused with a place and what is supported.
 
+#![cfg(test)]
+
 use std::{fs, path::PathBuf};
 
 fn corpus(folder: &str) -> Vec<(PathBuf, String)> {

@@ -1,5 +1,7 @@
 //! What holds for every run of the machine, whatever its steps come to.
 
+#![cfg(test)]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use writ_model::{RunId, UnixMillis};

@@ -3,6 +3,8 @@
 //! Starts `writ dev` and a stand-in for GitHub, then goes through the command line as a person
 //! would. `--keep` leaves everything running.
 
+#![expect(clippy::indexing_slicing, reason = "the demo reads JSON that it asked for")]
+
 use std::{env, fs};
 
 use anyhow::{Result, ensure};

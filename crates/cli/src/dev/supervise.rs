@@ -62,69 +62,48 @@ fn parts(place: &Place, isolation: Option<&str>) -> [(&'static str, Vec<String>)
     let folder = |name: &str| place.folder.join(name).display().to_string();
     let settings = &place.settings;
     let address = |url: &str| url.trim_start_matches("http://").to_owned();
-    let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let tenant = settings.tenant.to_string();
-    let mut runner = own(&[
-        "runner",
-        "--tenant",
-        &tenant,
-        "--data",
-        &folder("runner"),
-        "--server-url",
-        &settings.server_url,
-        "--gateway-url",
-        &settings.link_url,
-        "--vault",
-        &folder("vault"),
-        "--vault-key",
-        &folder("vault.key"),
-        "--jail-state",
-        &folder("jail"),
-    ]);
-    runner.extend(isolation.map(|isolation| format!("--isolation={isolation}")));
+    let idp = [
+        ("--data", folder("idp")),
+        ("--listen", address(&settings.issuer_url)),
+        ("--issuer", settings.issuer_url.clone()),
+    ];
+    let server = [
+        ("--data", folder("server")),
+        ("--listen", address(&settings.server_url)),
+        ("--public-url", settings.server_url.clone()),
+    ];
+    let gateway = [
+        ("--tenant", tenant.clone()),
+        ("--listen", address(&settings.gateway_url)),
+        ("--public-url", settings.gateway_url.clone()),
+        ("--link-listen", address(&settings.link_url)),
+        ("--link-url", settings.link_url.clone()),
+    ];
+    let mut runner = vec![
+        ("--tenant", tenant),
+        ("--data", folder("runner")),
+        ("--server-url", settings.server_url.clone()),
+        ("--gateway-url", settings.link_url.clone()),
+        ("--vault", folder("vault")),
+        ("--vault-key", folder("vault.key")),
+        ("--jail-state", folder("jail")),
+    ];
+    runner.extend(isolation.map(|isolation| ("--isolation", isolation.to_owned())));
     [
-        (
-            "idp",
-            own(&[
-                "dev-idp",
-                "--data",
-                &folder("idp"),
-                "--listen",
-                &address(&settings.issuer_url),
-                "--issuer",
-                &settings.issuer_url,
-            ]),
-        ),
-        (
-            "server",
-            own(&[
-                "server",
-                "--data",
-                &folder("server"),
-                "--listen",
-                &address(&settings.server_url),
-                "--public-url",
-                &settings.server_url,
-            ]),
-        ),
-        (
-            "gateway",
-            own(&[
-                "gateway",
-                "--tenant",
-                &tenant,
-                "--listen",
-                &address(&settings.gateway_url),
-                "--public-url",
-                &settings.gateway_url,
-                "--link-listen",
-                &address(&settings.link_url),
-                "--link-url",
-                &settings.link_url,
-            ]),
-        ),
-        ("runner", runner),
+        ("idp", words("dev-idp", &idp)),
+        ("server", words("server", &server)),
+        ("gateway", words("gateway", &gateway)),
+        ("runner", words("runner", &runner)),
     ]
+}
+
+fn words(command: &str, options: &[(&str, String)]) -> Vec<String> {
+    let mut words = vec![command.to_owned()];
+    for (name, value) in options {
+        words.extend([(*name).to_owned(), value.clone()]);
+    }
+    words
 }
 
 /// Keeps one part running until asked to end.
