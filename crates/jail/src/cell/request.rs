@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    fn order(parameters: Value) -> CellOrder {
+    fn order(parameters: &Value) -> CellOrder {
         let order = json!({
             "name": "github.issues.create",
             "action": {
@@ -205,14 +205,14 @@ mod tests {
     #[test]
     fn a_parameter_stays_one_path_segment_whatever_is_in_it() {
         let rendered =
-            render(&order(json!({"owner": "a/../b?x#y\r\nHost: evil", "repo": "r"}))).unwrap();
+            render(&order(&json!({"owner": "a/../b?x#y\r\nHost: evil", "repo": "r"}))).unwrap();
         assert_eq!(rendered.target, "/repos/a%2F..%2Fb%3Fx%23y%0D%0AHost%3A%20evil/r/issues");
     }
 
     #[test]
     fn dots_alone_are_refused_as_a_segment() {
         for dots in [".", "..", ""] {
-            let refused = render(&order(json!({"owner": dots, "repo": "r"})));
+            let refused = render(&order(&json!({"owner": dots, "repo": "r"})));
             assert_eq!(refused, Err(Failed::new("parameter-value")));
         }
     }
@@ -226,13 +226,13 @@ mod tests {
             (json!({"owner": "o", "repo": "r".repeat(101)}), "parameter-value"),
             (json!({"owner": "o", "repo": "r", "state": "any"}), "parameter-value"),
         ] {
-            assert_eq!(render(&order(given)), Err(Failed::new(code)), "{code}");
+            assert_eq!(render(&order(&given)), Err(Failed::new(code)), "{code}");
         }
     }
 
     #[test]
     fn absent_parameters_are_absent_from_query_and_body() {
-        let rendered = render(&order(json!({"owner": "o", "repo": "r", "title": "t"}))).unwrap();
+        let rendered = render(&order(&json!({"owner": "o", "repo": "r", "title": "t"}))).unwrap();
         assert_eq!(rendered.target, "/repos/o/r/issues");
         assert_eq!(rendered.body.unwrap(), br#"{"title":"t"}"#);
     }
