@@ -205,7 +205,8 @@ async fn a_hostile_control_plane_gets_nothing_past_the_jail() {
 
 /// A document that asks the sandbox for something, and reports what came of it.
 fn document(name: &str, code: &str) -> String {
-    let code: String = code.lines().map(|line| format!("            {line}\n")).collect();
+    let lines: Vec<String> = code.lines().map(|line| format!("            {line}")).collect();
+    let code = lines.join("\n");
     format!(
         "document: {{dsl: '1.0.1', namespace: secops, name: {name}, version: '1.0.0'}}\ndo:\n  - \
          attempt:\n      run:\n        script:\n          language: python\n          code: |\n{code}"
