@@ -272,23 +272,15 @@ impl Forger {
         issuer_key: &SigningKey,
         change: impl FnOnce(&mut Value),
     ) -> Result<Login> {
-        let key = new_key()?;
-        let cic = commitment(&key)?;
         let iat = now();
-        let mut claims = json!({
-            "iss": self.issuer, "sub": subject, "aud": "writ-cli", "nonce": nonce_for(&cic),
-            "iat": iat, "exp": iat.plus(3600),
-        });
-        change(&mut claims);
-        let extra = HeaderExtra {
-            kid: Some(self.issuer_key.public().thumbprint().to_string()),
-            ..HeaderExtra::default()
-        };
-        let random = SystemRandom::new();
-        let payload = claims.to_string();
-        let id_token =
-            jws::sign(issuer_key, &random, ObjectType::IdToken, extra, payload.as_bytes())?;
-        Ok(Login { idc: UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic }, key })
+        vouch(issuer_key, &self.issuer_key, |nonce| {
+            let mut claims = json!({
+                "iss": self.issuer, "sub": subject, "aud": "writ-cli", "nonce": nonce,
+                "iat": iat, "exp": iat.plus(3600),
+            });
+            change(&mut claims);
+            claims
+        })
     }
 
     /// A right order for the main job, to be made wrong.
@@ -345,6 +337,24 @@ impl Forger {
         order.sealed = seal::seal(&self.runner.sealing_key, digest, content, &SystemRandom::new())?;
         Ok(())
     }
+}
+
+/// A fresh key, and an ID token over it: signed by one key, under the `kid` of another.
+pub(crate) fn vouch(
+    signer: &SigningKey,
+    named: &SigningKey,
+    claims: impl FnOnce(String) -> Value,
+) -> Result<Login> {
+    let key = new_key()?;
+    let cic = commitment(&key)?;
+    let extra = HeaderExtra {
+        kid: Some(named.public().thumbprint().to_string()),
+        ..HeaderExtra::default()
+    };
+    let payload = claims(nonce_for(&cic)).to_string();
+    let random = SystemRandom::new();
+    let id_token = jws::sign(signer, &random, ObjectType::IdToken, extra, payload.as_bytes())?;
+    Ok(Login { idc: UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic }, key })
 }
 
 fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {

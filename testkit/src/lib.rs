@@ -7,5 +7,6 @@
 
 pub mod github_stand_in;
 pub mod hostile;
+pub mod tenant;
 pub mod webhook_examples;
 pub mod world;

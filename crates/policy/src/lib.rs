@@ -18,6 +18,8 @@ mod decide;
 mod entities;
 mod right;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Denied, Permit, Policies, PolicyError};
 pub use right::Right;

@@ -1,0 +1,177 @@
+//! A tenant in memory: real keys, real logins, real signatures; no process. For tests of the
+//! charter and of policy.
+
+use anyhow::Result;
+use aws_lc_rs::rand::SystemRandom;
+use serde_json::json;
+use writ_evidence::{
+    charter::{
+        self, Change, CharterState, EntryBody, Genesis, MayAppend, NotPermitted, RunnerEnrollment,
+        UnverifiedEntry, sign_root,
+    },
+    digest::sha256,
+    idc::{Issuer, IssuerClient, IssuerKey},
+    key::SigningKey,
+    seal::SealingPrivateKey,
+    writ::{self, Operation, Order, WritClaims},
+};
+use writ_model::{Principal, RunnerGroupId, RunnerId, TenantId, UnixTime};
+
+use crate::hostile::{Login, new_issuer_key, new_key, vouch};
+
+/// The issuer of every login here.
+pub const ISSUER: &str = "https://idp.example";
+/// When everything happens, unless said otherwise.
+pub const NOON: UnixTime = UnixTime(1_764_000_000);
+
+/// Permits every change, for tests that are not about who may.
+#[derive(Debug, Clone, Copy)]
+pub struct Anybody;
+
+impl MayAppend for Anybody {
+    fn may_append(&self, _: &CharterState, _: &Principal, _: &Change) -> Result<(), NotPermitted> {
+        Ok(())
+    }
+}
+
+/// A tenant's keys, entries and state.
+pub struct Tenant {
+    issuer: SigningKey,
+    jail: SigningKey,
+    /// Every entry, from entry 0.
+    pub entries: Vec<UnverifiedEntry>,
+    /// Their fold.
+    pub state: CharterState,
+}
+
+impl Tenant {
+    /// A tenant whose one owner is `owner`.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn found() -> Result<Self> {
+        let (root, jail, issuer) = (new_key()?, new_key()?, new_issuer_key()?);
+        let operations = vec![Operation::RunStart, Operation::CharterAppend];
+        let genesis = Genesis {
+            roots: vec![root.public().clone()],
+            threshold: 1,
+            issuers: vec![Issuer {
+                iss: ISSUER.to_owned(),
+                keys: vec![IssuerKey {
+                    kid: issuer.public().thumbprint().to_string(),
+                    jwk: issuer.public().clone(),
+                }],
+                clients: vec![IssuerClient { client_id: "writ-cli".to_owned(), operations }],
+                max_age_s: 3600,
+            }],
+            owners: vec![Principal { iss: ISSUER.to_owned(), sub: "owner".to_owned() }],
+            runner: RunnerEnrollment {
+                id: RunnerId::from_bits(1),
+                group: RunnerGroupId::from_bits(1),
+                jail_key: jail.public().clone(),
+                link_key: new_key()?.public().clone(),
+                sealing_key: SealingPrivateKey::from_bytes(&[1; 32]).public(),
+            },
+        };
+        let body = EntryBody { seq: 0, prev: None, change: Change::Genesis(genesis) };
+        let body = serde_json::to_string(&body)?;
+        let signatures = vec![sign_root(&body, &root, &SystemRandom::new())?];
+        let entry = UnverifiedEntry::Roots { body, signatures };
+        let state = CharterState::found(&entry, TenantId(entry.digest()))?;
+        Ok(Self { issuer, jail, entries: vec![entry], state })
+    }
+
+    /// A login at this time.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn log_in(&self, subject: &str, at: UnixTime) -> Result<Login> {
+        vouch(&self.issuer, &self.issuer, |nonce| {
+            json!({
+                "iss": ISSUER, "sub": subject, "aud": "writ-cli", "nonce": nonce,
+                "iat": at, "exp": at.plus(3600),
+            })
+        })
+    }
+
+    /// Signs a change as a candidate for the next entry.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn candidate(
+        &self,
+        login: &Login,
+        change: Change,
+        at: UnixTime,
+    ) -> Result<UnverifiedEntry> {
+        let body = EntryBody { seq: self.state.seq() + 1, prev: Some(self.state.head()), change };
+        let body = serde_json::to_string(&body)?;
+        let idc = login.idc.verify(self.state.issuers(), at)?;
+        let claims = WritClaims {
+            ten: self.state.ten(),
+            principal: idc.principal().clone(),
+            idc: idc.digest(),
+            jti: format!("jti-of-entry-{:020}", self.state.seq() + 1),
+            iat: at,
+            exp: at.plus(120),
+            charter: self.state.head(),
+            order: Order::CharterAppend { cnt: sha256(body.as_bytes()) },
+        };
+        let writ = writ::sign(&claims, &login.key, &SystemRandom::new())?;
+        Ok(UnverifiedEntry::Writ { body, writ, idc: login.idc.clone(), cosignatures: Vec::new() })
+    }
+
+    /// Judges a candidate as the witness, cosigns it and folds it.
+    ///
+    /// # Errors
+    ///
+    /// The candidate is refused.
+    pub fn admit(
+        &mut self,
+        mut candidate: UnverifiedEntry,
+        at: UnixTime,
+        may: &impl MayAppend,
+    ) -> Result<()> {
+        let claims = self.state.admit(&candidate, at, may)?;
+        let cosignature = charter::sign_cosignature(&claims, &self.jail, &SystemRandom::new())?;
+        if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
+            cosignatures.push(cosignature);
+        }
+        self.state.append(&candidate, may)?;
+        self.entries.push(candidate);
+        Ok(())
+    }
+
+    /// Makes a change as somebody, at noon.
+    ///
+    /// # Errors
+    ///
+    /// It is refused.
+    pub fn change(&mut self, subject: &str, change: Change, may: &impl MayAppend) -> Result<()> {
+        let login = self.log_in(subject, NOON)?;
+        let candidate = self.candidate(&login, change, NOON)?;
+        self.admit(candidate, NOON, may)
+    }
+
+    /// Folds entries from nothing.
+    ///
+    /// # Errors
+    ///
+    /// They do not fold.
+    pub fn fold(
+        entries: &[UnverifiedEntry],
+        ten: TenantId,
+        may: &impl MayAppend,
+    ) -> Result<CharterState> {
+        let (first, rest) =
+            entries.split_first().ok_or_else(|| anyhow::anyhow!("there are no entries"))?;
+        let mut state = CharterState::found(first, ten)?;
+        for entry in rest {
+            state.append(entry, may)?;
+        }
+        Ok(state)
+    }
+}
