@@ -11,14 +11,7 @@ use crate::workspace::{Workspace, run as run_command};
 /// Installs the parts, builds the executables, and starts the demo.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     parts::install(workspace)?;
-    run_command(workspace.cargo().args([
-        "build",
-        "--locked",
-        "--bins",
-        "--package=writ-cli",
-        "--package=writ-jail",
-        "--package=writ-testkit",
-    ]))?;
+    run_command(workspace.cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
     let demo = workspace.executables().join("demo");
     run_command(workspace.command(demo).args(arguments))
 }

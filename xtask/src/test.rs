@@ -32,9 +32,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     check::lint(workspace, &mut steps)?;
     steps.run("tools", || tools::install_missing(workspace))?;
     steps.run("dependencies", || dependencies(workspace))?;
-    steps.run("build", || {
-        run_command(workspace.cargo().args(["build", "--workspace", "--all-targets"]))
-    })?;
+    // The very build that the README and the demo do, so that both find it done.
+    steps
+        .run("build", || run_command(workspace.cargo().args(["build", "--workspace", "--bins"])))?;
     steps.run("confinement", || {
         run_command(workspace.cargo().args(["test", "-p", "writ-confine", "--test", "confinement"]))
     })?;
