@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use writ_model::{Digest, TenantId, UnixTime};
 
 use crate::{
-    jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
+    jws::{self, JwsError, ObjectType, UnverifiedJws},
     key::{PublicKey, SigningError, SigningKey},
 };
 
@@ -40,12 +40,7 @@ pub fn sign(
     witness: &SigningKey,
     random: &dyn SecureRandom,
 ) -> Result<String, SigningError> {
-    let extra = HeaderExtra {
-        kid: Some(witness.public().thumbprint().to_string()),
-        ..HeaderExtra::default()
-    };
-    let payload = serde_json::to_vec(claims).map_err(|_| SigningError)?;
-    jws::sign(witness, random, ObjectType::Checkpoint, extra, &payload)
+    jws::sign_claims(witness, random, ObjectType::Checkpoint, claims)
 }
 
 /// Verifies a checkpoint by the witness's enrolled key.

@@ -331,3 +331,19 @@ pub fn sign(
     URL_SAFE_NO_PAD.encode_string(signature, &mut compact);
     Ok(compact)
 }
+
+/// Signs claims as an object that names its key by thumbprint, as roots and jails do.
+///
+/// # Errors
+///
+/// [`SigningError`]: the random source failed.
+pub fn sign_claims<T: Serialize>(
+    key: &SigningKey,
+    random: &dyn SecureRandom,
+    object: ObjectType,
+    claims: &T,
+) -> Result<String, SigningError> {
+    let payload = serde_json::to_vec(claims).map_err(|_| SigningError)?;
+    let kid = Some(key.public().thumbprint().to_string());
+    sign(key, random, object, HeaderExtra { kid, ..HeaderExtra::default() }, &payload)
+}

@@ -15,7 +15,7 @@ use writ_model::{
 
 use crate::{
     charter::CodeGrant,
-    jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
+    jws::{self, JwsError, ObjectType, UnverifiedJws},
     key::{PublicKey, SigningError, SigningKey},
     writ::ConnectionGrant,
 };
@@ -299,8 +299,5 @@ pub fn sign(
     jail: &SigningKey,
     random: &dyn SecureRandom,
 ) -> Result<String, SigningError> {
-    let extra =
-        HeaderExtra { kid: Some(jail.public().thumbprint().to_string()), ..HeaderExtra::default() };
-    let payload = serde_json::to_vec(statement).map_err(|_| SigningError)?;
-    jws::sign(jail, random, statement.says.object(), extra, &payload)
+    jws::sign_claims(jail, random, statement.says.object(), statement)
 }

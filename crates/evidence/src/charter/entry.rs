@@ -231,10 +231,5 @@ pub fn sign_cosignature(
     witness: &SigningKey,
     random: &dyn SecureRandom,
 ) -> Result<String, SigningError> {
-    let extra = HeaderExtra {
-        kid: Some(witness.public().thumbprint().to_string()),
-        ..HeaderExtra::default()
-    };
-    let payload = serde_json::to_vec(claims).map_err(|_| SigningError)?;
-    jws::sign(witness, random, ObjectType::Cosignature, extra, &payload)
+    jws::sign_claims(witness, random, ObjectType::Cosignature, claims)
 }
