@@ -53,13 +53,18 @@ pub struct CloseError {
     pub reason: String,
 }
 
-/// Why a run may not be taken up again.
+/// Why a run is not taken up again.
 #[derive(Debug, Clone)]
-pub struct Refusal {
-    /// Stable code.
-    pub code: String,
-    /// The rule.
-    pub reason: String,
+pub enum Refusal {
+    /// It may not go on, ever.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// The rule.
+        reason: String,
+    },
+    /// Nobody can say now.
+    Unavailable,
 }
 
 /// What performs the engine's effects.
@@ -142,6 +147,9 @@ pub enum EngineError {
     /// The bundle does not open.
     #[error("the bundle does not open")]
     Bundle(#[from] writ_workflow::bundle::BundleError),
+    /// Nobody said whether open runs may go on, so none of those left was touched.
+    #[error("nobody says whether `{0}` may go on; start again once the jail can")]
+    Unavailable(RunId),
 }
 
 /// Why a run does not go on.
@@ -198,7 +206,8 @@ impl<P: Perform> Engine<P> {
     ///
     /// # Errors
     ///
-    /// [`EngineError::Journal`].
+    /// [`EngineError::Journal`]; [`EngineError::Unavailable`]: no run was touched that nobody
+    /// decided about.
     pub async fn recover(
         &self,
         reopen: impl AsyncFn(&OpenRun) -> Result<(), Refusal>,
@@ -211,15 +220,15 @@ impl<P: Perform> Engine<P> {
             match reopen(&open).await {
                 Ok(()) => drive::spawn(Arc::clone(&self.shared), run),
                 // The jail has closed it: what is written is how it ended.
-                Err(refusal) if refusal.code == "run-closed" && row.has_outcome => {
+                Err(Refusal::Refused { code, .. }) if code == "run-closed" && row.has_outcome => {
                     let phase = if row.completed == Some(true) { "completed" } else { "faulted" };
                     self.shared.journal.move_to(run, phase, row.code, None).await?;
                 }
-                Err(refusal) => {
-                    tracing::warn!(run.id = %run, code = refusal.code, reason = refusal.reason,
-                        "the jail does not take the run up again");
-                    self.shared.journal.move_to(run, "faulted", Some(refusal.code), None).await?;
+                Err(Refusal::Refused { code, reason }) => {
+                    tracing::warn!(run.id = %run, code, reason, "the run may not go on");
+                    self.shared.journal.move_to(run, "faulted", Some(code), None).await?;
                 }
+                Err(Refusal::Unavailable) => return Err(EngineError::Unavailable(run)),
             }
         }
         self.shared.news.notify_one();

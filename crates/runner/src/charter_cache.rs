@@ -4,7 +4,8 @@
 //! The file is believed no more than the control plane is: it is folded from the anchor.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -74,7 +75,9 @@ impl CharterCache {
             text
         });
         let next = self.path.with_extension("next");
-        fs::write(&next, text)
+        // Durable before the jail folds: a jail that has seen more than is kept here decides nothing.
+        File::create(&next)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&next, &self.path))
             .map_err(|source| self.failed(source))
     }

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use writ_api::{
     CandidateVerdict, RunPhase, RunnerReport, RunnerTask, RunnerTasks, StatusReport, Take,
 };
-use writ_engine::StartRun;
+use writ_engine::{Refusal, StartRun};
 use writ_evidence::{
     charter::UnverifiedEntry,
     digest::sha256,
@@ -47,13 +47,11 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             };
             match parts.jail.ask(JailRequest::ReopenRun(Box::new(reopen))).await {
                 Ok(_) => Ok(()),
-                Err(JailError::Refused(refused)) => {
-                    Err(writ_engine::Refusal { code: refused.code, reason: refused.reason })
+                // A charter that is behind is on its way: that is no word about the run.
+                Err(JailError::Refused(refused)) if refused.code != "charter-behind" => {
+                    Err(Refusal::Refused { code: refused.code, reason: refused.reason })
                 }
-                Err(error) => Err(writ_engine::Refusal {
-                    code: "jail-gone".to_owned(),
-                    reason: error.to_string(),
-                }),
+                Err(_) => Err(Refusal::Unavailable),
             }
         })
         .await?;
