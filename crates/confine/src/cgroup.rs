@@ -146,17 +146,26 @@ impl CgroupParent {
         Ok(group)
     }
 
-    /// Removes the groups of launchers that were killed. Groups in use refuse to be removed.
+    /// Removes the groups of launchers that were killed. Groups in use refuse to be removed; one
+    /// that was just made by a process that lives is about to be used, and is left alone.
     fn remove_leftovers(&self) {
         for dir in self.controllers.dirs() {
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             for entry in entries {
-                if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                if maker_is_gone(&entry.file_name().to_string_lossy()) {
                     let _in_use = fs::remove_dir(entry.path());
                 }
             }
         }
     }
+}
+
+/// Whether a name is that of a group whose maker has ended: `<prefix><process id>-<number>`.
+fn maker_is_gone(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.split('-').next())
+        .and_then(|pid| pid.parse::<u32>().ok())
+        .is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
 }
 
 /// One control group, removed when dropped.
@@ -274,6 +283,16 @@ mod tests {
 
         assert_eq!(counter(v1, "oom_kill"), Some(3));
         assert_eq!(counter(v2, "oom_kill"), Some(1));
+    }
+
+    #[test]
+    fn only_groups_of_processes_that_have_ended_are_leftovers() {
+        let own = format!("{PREFIX}{}-0", std::process::id());
+
+        assert!(!maker_is_gone(&own));
+        assert!(maker_is_gone(&format!("{PREFIX}{}-0", u32::MAX)));
+        assert!(!maker_is_gone("system.slice"));
+        assert!(!maker_is_gone(PREFIX));
     }
 
     #[test]

@@ -23,6 +23,17 @@ pub enum BundleError {
     Document(Vec<Diagnostic>),
 }
 
+impl BundleError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "bundle-malformed",
+            Self::Document(_) => "bundle-document-refused",
+        }
+    }
+}
+
 /// Closes a document into a bundle.
 #[must_use]
 pub fn close(source: &str) -> Vec<u8> {

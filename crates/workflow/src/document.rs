@@ -19,6 +19,7 @@ pub struct Document {
     pub(crate) name: AutomationName,
     pub(crate) version: String,
     pub(crate) title: Option<String>,
+    pub(crate) summary: Option<String>,
     pub(crate) input_from: Option<Template>,
     pub(crate) output_as: Option<Template>,
     /// Task lists by pointer; the first is `/do`.
@@ -43,6 +44,12 @@ impl Document {
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         self.title.as_deref()
+    }
+
+    /// What it is for, for people.
+    #[must_use]
+    pub fn summary(&self) -> Option<&str> {
+        self.summary.as_deref()
     }
 
     /// What it may touch.
@@ -145,7 +152,7 @@ pub(crate) struct Retry {
     pub(crate) except_when: Option<Expression>,
     pub(crate) delay: Duration,
     pub(crate) backoff: Backoff,
-    pub(crate) max_attempts: Option<u32>,
+    pub(crate) max_retries: Option<u32>,
     pub(crate) max_duration: Option<Duration>,
 }
 

@@ -1,38 +1,81 @@
-//! Runtime expressions: jq by jaq, in a subset that ends and stays small.
+//! Runtime expressions: jq, in a subset that ends and stays small.
 //!
-//! In: the text between `${` and `}`. Out: an [`Expression`] whose every construct is on a list of
-//! those that end, or a refusal that names the construct; then, by [`Evaluate`], a value.
+//! In: the text between `${` and `}`. Out: an [`Expression`], every construct of which is on a
+//! list of those that end (`read`), or a refusal that names the construct and what is taken; then,
+//! by [`Evaluate`], a value.
 //!
-//! How time and memory are bounded (DESIGN §6), without a clock:
-//! * no recursion, no `reduce`, no ranges: every loop is over a value that exists (`total`);
-//! * the product of all growth in an expression is at most 64 times its input;
-//! * an expression that uses a variable inside a loop may see at most 32 KiB;
-//! * a result over [`STEP_OUTPUT_MAX`] bytes is an error, found while it is written.
+//! How time and memory are bounded (DESIGN §6), without a clock: each step, and each byte made or
+//! looked at, is counted against a [`Budget`] before it is spent; results are bounded in size and
+//! depth. Where a run stops does not depend on the machine that it runs on.
 
+mod apply;
+mod budget;
 mod jaq;
+mod program;
+mod read;
 mod template;
-mod total;
+#[cfg(test)]
+mod tests;
+mod value;
+mod variable;
+mod walk;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use writ_model::limits::STEP_OUTPUT_MAX;
 
 pub(crate) use template::{Template, condition};
 
+pub use budget::Budget;
 pub use jaq::Jaq;
+pub use variable::{Variable, Variables};
 
-/// Data that an expression with a variable inside a loop may see, in bytes.
-const QUADRATIC_MAX: usize = 32 * 1024;
+use program::Expr;
+use read::Refusal;
 
-/// The variables that an expression sees, by name without `$`.
-pub type Variables = BTreeMap<String, Value>;
+/// Deepest value that a run keeps: JSON parsers, ours among them, stop at 128.
+pub(crate) const VALUE_DEPTH_MAX: usize = 96;
 
 /// A checked expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Expression {
     source: String,
-    quadratic: bool,
+    program: Arc<Expr>,
+}
+
+/// Which variables an expression may use, where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'s> {
+    runtime: &'static [&'static str],
+    /// What the enclosing `catch`es call their errors.
+    caught: &'s [String],
+}
+
+impl<'s> Scope<'s> {
+    /// The document's `input.from`.
+    pub(crate) const DOCUMENT_INPUT: Self = Self { runtime: &["workflow", "runtime"], caught: &[] };
+    /// The document's `output.as`.
+    pub(crate) const DOCUMENT_OUTPUT: Self =
+        Self { runtime: &["context", "input", "workflow", "runtime"], caught: &[] };
+
+    /// A task.
+    pub(crate) const fn task(caught: &'s [String]) -> Self {
+        Self { runtime: &["context", "input", "task", "workflow", "runtime"], caught }
+    }
+
+    /// A task's `output.as` and `export.as`.
+    pub(crate) const fn task_output(caught: &'s [String]) -> Self {
+        Self { runtime: &["context", "input", "output", "task", "workflow", "runtime"], caught }
+    }
+
+    /// Whether a `catch` may call its error so.
+    pub(crate) fn may_be_caught_as(name: &str) -> bool {
+        let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+        let known = Self::task_output(&[]).runtime.contains(&name);
+        letters && first && !known && !matches!(name, "secrets" | "authorization" | "__loc__")
+    }
 }
 
 /// Why an expression has no value.
@@ -41,17 +84,24 @@ pub enum EvaluateError {
     /// jq found the operation impossible on this data. The text is not passed on: it quotes data.
     #[error("the expression does not apply to its data")]
     Failed,
+    /// A condition gave something else than true or false.
+    #[error("the condition is neither true nor false")]
+    NotBoolean,
+    /// What must be an object is not.
+    #[error("the expression gave something else than an object")]
+    NotObject,
     /// No output, or more than one.
     #[error("the expression gave {0} values instead of one")]
     Count(usize),
-    /// The data is too much for an expression with a variable inside a loop.
-    #[error(
-        "the expression uses a variable inside a loop and sees more than {QUADRATIC_MAX} bytes"
-    )]
-    TooMuchData,
+    /// What may be done between two effects was done.
+    #[error("the expressions between two effects do more work than is allowed")]
+    Exhausted,
     /// The result is too large.
-    #[error("the expression's result is larger than {STEP_OUTPUT_MAX} bytes")]
+    #[error("the result is larger than {STEP_OUTPUT_MAX} bytes")]
     TooLarge,
+    /// The result is too deep.
+    #[error("the result is nested deeper than {VALUE_DEPTH_MAX}")]
+    TooDeep,
 }
 
 impl EvaluateError {
@@ -60,16 +110,19 @@ impl EvaluateError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Failed => "expression-failed",
+            Self::NotBoolean => "expression-not-boolean",
+            Self::NotObject => "expression-not-object",
             Self::Count(_) => "expression-count",
-            Self::TooMuchData => "expression-too-much-data",
+            Self::Exhausted => "expression-exhausted",
             Self::TooLarge => "expression-too-large",
+            Self::TooDeep => "expression-too-deep",
         }
     }
 }
 
 /// Runs expressions. The machine asks; a shell may bound it further.
 pub trait Evaluate {
-    /// Evaluates an expression to its one value.
+    /// Evaluates an expression to its one value, within a budget.
     ///
     /// # Errors
     ///
@@ -78,15 +131,18 @@ pub trait Evaluate {
         &self,
         expression: &Expression,
         input: &Value,
-        variables: &Variables,
+        variables: &Variables<'_>,
+        budget: &Budget,
     ) -> Result<Value, EvaluateError>;
 }
 
 impl Expression {
-    /// Checks the text of an expression, without `${` and `}`.
-    pub(crate) fn parse(source: &str) -> Result<Self, String> {
-        let quadratic = total::check(source)?;
-        Ok(Self { source: source.to_owned(), quadratic })
+    /// Reads the text of an expression, without `${` and `}`.
+    fn read(source: &str, scope: &Scope<'_>) -> Result<Self, Refusal> {
+        let mut visible = scope.runtime.to_vec();
+        visible.extend(scope.caught.iter().map(String::as_str));
+        let program = read::read(source, &visible)?;
+        Ok(Self { source: source.to_owned(), program: Arc::new(program) })
     }
 
     /// The text.
@@ -94,4 +150,39 @@ impl Expression {
     pub fn source(&self) -> &str {
         &self.source
     }
+
+    fn program(&self) -> &Expr {
+        &self.program
+    }
+}
+
+/// About how long a value is as JSON, in bytes.
+///
+/// # Errors
+///
+/// [`EvaluateError::TooDeep`]: it is deeper than a run may keep.
+pub(crate) fn measure(value: &Value) -> Result<usize, EvaluateError> {
+    measure_at(value, 0)
+}
+
+fn measure_at(value: &Value, depth: usize) -> Result<usize, EvaluateError> {
+    if depth > VALUE_DEPTH_MAX {
+        return Err(EvaluateError::TooDeep);
+    }
+    let mut size = 2_usize;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => size = 4,
+        Value::String(text) => size += text.len(),
+        Value::Array(items) => {
+            for item in items {
+                size += measure_at(item, depth + 1)? + 1;
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                size += name.len() + 4 + measure_at(member, depth + 1)?;
+            }
+        }
+    }
+    Ok(size)
 }

@@ -22,7 +22,7 @@ mod parse;
 pub use diagnostic::Diagnostic;
 pub use document::{ActionUse, CodeUse, Document, Footprint};
 pub use error::StepError;
-pub use expression::{Evaluate, EvaluateError, Expression, Jaq, Variables};
+pub use expression::{Budget, Evaluate, EvaluateError, Expression, Jaq, Variable, Variables};
 pub use machine::{
     ActionCall, CodeRun, Effect, Event, Outcome, RunFacts, SEMANTICS_VERSION, State, on,
 };

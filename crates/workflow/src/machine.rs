@@ -4,20 +4,24 @@
 //! events give the same state, and an event about anything but the effect in flight changes
 //! nothing and owes nothing, so one that is delivered twice, or late, is harmless.
 //!
-//! Read: [`on`] (what an event does), `advance` (what a task does), `catch` (what an error does).
+//! Read: [`on`] (what an event does), `advance` (what a task does), `catch` (what an error does),
+//! `variables` (what expressions see).
 //! Not here: doing anything (`writ_engine`).
 
 mod advance;
 mod catch;
 mod state;
+mod variables;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use writ_model::{ActionName, CodeLanguage, ConnectionName, Digest, RunId, StepId, UnixMillis};
 
-use crate::{Document, Evaluate, StepError};
+use crate::{Budget, Document, Evaluate, StepError};
 
 pub use state::State;
+
+use state::{Pending, WaitsFor};
 
 /// Which rules a state was made by; a run keeps the rules that it started with.
 pub const SEMANTICS_VERSION: u32 = 1;
@@ -141,6 +145,9 @@ pub enum Outcome {
 }
 
 /// Applies one event; returns the next state and the effects owed.
+///
+/// Total: an event about anything but the effect in flight, and any event to a state of other
+/// rules ([`State::version`]), changes nothing and owes nothing.
 #[must_use]
 pub fn on(
     document: &Document,
@@ -149,11 +156,19 @@ pub fn on(
     now: UnixMillis,
     evaluate: &impl Evaluate,
 ) -> (State, Vec<Effect>) {
-    let mut machine = Machine { document, state: &mut state, now, evaluate };
+    if state.version() != SEMANTICS_VERSION {
+        return (state, Vec::new());
+    }
+    let budget = Budget::new(Budget::EVENT);
+    let mut machine = Machine { document, state: &mut state, now, evaluate, budget };
     let effects = match event {
         Event::Start { input, run } => machine.start(input, run),
-        Event::ActionFinished { step, attempt, result }
-        | Event::CodeFinished { step, attempt, result } => machine.finished(&step, attempt, result),
+        Event::ActionFinished { step, attempt, result } => {
+            machine.finished(&Pending { step, attempt, waits_for: WaitsFor::Action }, result)
+        }
+        Event::CodeFinished { step, attempt, result } => {
+            machine.finished(&Pending { step, attempt, waits_for: WaitsFor::Code }, result)
+        }
         Event::TimerFired { step, attempt } => machine.fired(&step, attempt),
     };
     (state, effects)
@@ -165,4 +180,5 @@ struct Machine<'a, E> {
     state: &'a mut State,
     now: UnixMillis,
     evaluate: &'a E,
+    budget: Budget,
 }

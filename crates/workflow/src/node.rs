@@ -11,6 +11,9 @@ use serde_saphyr::Spanned;
 
 use crate::Diagnostic;
 
+/// Deepest nesting of a document: what reads it recurses.
+const DEPTH_MAX: usize = 64;
+
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
@@ -29,7 +32,9 @@ pub(crate) enum NodeValue {
 impl Node {
     /// Parses a document of YAML or JSON.
     pub(crate) fn parse(source: &str) -> Result<Self, Diagnostic> {
-        serde_saphyr::from_str(source).map_err(|error| {
+        let budget = serde_saphyr::budget! { max_depth: DEPTH_MAX, flow_nesting_limit: DEPTH_MAX };
+        let options = serde_saphyr::options! { budget: budget };
+        serde_saphyr::from_str_with_options(source, options).map_err(|error| {
             let (line, column) =
                 error.location().map_or((1, 1), |location| (location.line(), location.column()));
             let text = error.to_string();
@@ -57,6 +62,19 @@ impl Node {
             message: message.into(),
             help: help.into(),
         }
+    }
+
+    /// The name and value of an item `- name: value`.
+    pub(crate) fn only_member(&self, what: &str) -> Result<(&Node, &Node), Diagnostic> {
+        let NodeValue::Map(members) = &self.value else {
+            let cause = format!("not a named {what}");
+            return Err(self.finding("item", cause, "write `- name: {…}`"));
+        };
+        let [(name, value)] = members.as_slice() else {
+            let cause = format!("an item holds not exactly one {what}");
+            return Err(self.finding("item", cause, "start a new item with `-`"));
+        };
+        Ok((name, value))
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {

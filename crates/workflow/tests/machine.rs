@@ -196,27 +196,20 @@ fn a_loop_of_then_ends() {
 }
 
 #[test]
-fn expressions_that_may_not_end_or_may_grow_are_refused() {
+fn expressions_that_may_not_end_are_refused() {
     for expression in [
         "[range(1000000000)]",
         "def f: f; f",
         "recurse",
-        "..",
         "repeat(.)",
         "until(false; .)",
         "while(true; .)",
-        "reduce .[] as $x (0; . + $x)",
-        "foreach .[] as $x (0; .)",
         "input",
         "env",
         "$ENV",
         "now",
         "$secrets",
         "$secrets.token",
-        "\"x\" * 1000000000",
-        ". * .",
-        "[.[] + .[]]",
-        "{a: .[], b: .[]}",
         "limit(3; repeat(1))",
         "label $out | break $out",
         ".a = 1",
@@ -230,10 +223,7 @@ fn expressions_that_may_not_end_or_may_grow_are_refused() {
         "splits(\"a\")",
         "combinations",
         "walk(.)",
-        "ltrimstr(.[])",
         "@sh",
-        ".+.|.+.|.+.|.+.|.+.|.+.|.+.",
-        "tojson|tojson|tojson|tojson|tojson|tojson|tojson",
         "import \"a\" as a; .",
         "include \"a\"; .",
         "$unknown",
@@ -268,6 +258,8 @@ fn everyday_expressions_are_taken() {
         ".a as $a | .b + $a",
         "[.[] | @base64]",
         ".x * 2",
+        "reduce .[] as $x (0; . + $x)",
+        "[.. | numbers]",
     ] {
         let source = format!(
             "document: {{dsl: '1.0.1', namespace: lab, name: x, version: '1.0.0'}}\n\

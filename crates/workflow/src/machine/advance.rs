@@ -1,20 +1,24 @@
 //! What tasks do: enter, do, leave, go on, until an effect is owed or the run has ended.
 
-use serde_json::{Map, Value, json};
-use writ_model::{StepId, UnixMillis};
+use serde_json::{Map, Value};
+use writ_model::StepId;
 
 use super::{
     ActionCall, CodeRun, Effect, Machine, Outcome, RunFacts,
     state::{Entered, Frame, FrameKind, Pending, WaitsFor},
+    variables::About,
 };
 use crate::{
     Evaluate, EvaluateError, StepError, Variables,
-    document::{Kind, Raise, Task, Then},
-    expression::{Expression, Template},
+    document::{Case, Kind, Raise, Task, Then},
+    expression::{Expression, Template, measure},
 };
 
 /// Tasks that one run may do; past it the run faults, so that a loop of `then` ends.
 const TASKS_MAX: u32 = 10_000;
+
+/// What moving on came to: an effect that is owed, nothing yet, or an error to be caught.
+pub(super) type Moved = Result<Option<Effect>, Box<StepError>>;
 
 /// What doing a task came to.
 enum Done {
@@ -26,134 +30,149 @@ enum Done {
     Waits(Effect, WaitsFor),
 }
 
-impl<E: Evaluate> Machine<'_, E> {
+impl<'a, E: Evaluate> Machine<'a, E> {
     pub(super) fn start(&mut self, input: Value, run: RunFacts) -> Vec<Effect> {
         if self.state.run.is_some() {
             return Vec::new();
         }
         self.state.run = Some(run);
-        let document = self.document;
-        match self.transformed(document.input_from.as_ref(), input, &Variables::new()) {
+        if let Err(error) = measure(&input) {
+            return self.go_on(Err(Box::new(failure(&error, "/input"))));
+        }
+        self.state.raw_input = input;
+        let raw = self.state.raw_input.clone();
+        let input = &self.document.input_from;
+        let made = self.transformed(input.as_ref(), raw, &self.document_variables());
+        match made {
             Ok(input) => {
                 self.state.input = input.clone();
                 self.state.frames.push(frame("/do", input, FrameKind::List));
-                self.advance()
+                self.go_on(Ok(None))
             }
-            Err(error) => self.fault(failure(&error, "/input/from")),
+            Err(error) => self.go_on(Err(Box::new(failure(&error, "/input/from")))),
         }
     }
 
+    /// An action or code ended.
     pub(super) fn finished(
         &mut self,
-        step: &StepId,
-        attempt: u32,
+        reported: &Pending,
         result: Result<Value, StepError>,
     ) -> Vec<Effect> {
-        if !self.takes(step, attempt, WaitsFor::Result) {
+        if !self.takes(reported) {
             return Vec::new();
         }
-        match result.map_err(Box::new).and_then(|output| self.leave(output, None)) {
-            Ok(()) => self.advance(),
-            Err(error) => self.fault(*error),
-        }
+        let pointer = &reported.step.task;
+        let left = match result {
+            Ok(output) => match measure(&output) {
+                Ok(_) => self.leave(output, None),
+                Err(error) => Err(Box::new(failure(&error, pointer))),
+            },
+            Err(mut error) => {
+                error.instance.get_or_insert_with(|| pointer.clone());
+                Err(Box::new(error))
+            }
+        };
+        self.go_on(left.map(|()| None))
     }
 
     pub(super) fn fired(&mut self, step: &StepId, attempt: u32) -> Vec<Effect> {
-        if self.takes(step, attempt, WaitsFor::Retry) {
-            return self.advance();
+        let waited = |waits_for| Pending { step: step.clone(), attempt, waits_for };
+        if self.takes(&waited(WaitsFor::Retry)) {
+            return self.go_on(Ok(None));
         }
-        if !self.takes(step, attempt, WaitsFor::Timer) {
+        if !self.takes(&waited(WaitsFor::Timer)) {
             return Vec::new();
         }
-        let input = self.state.frames.last().and_then(|frame| frame.task.as_ref());
-        let input = input.map_or(Value::Null, |task| task.input.clone());
-        match self.leave(input, None) {
-            Ok(()) => self.advance(),
-            Err(error) => self.fault(*error),
-        }
+        let input = self.entered().map_or(Value::Null, |entered| entered.input.clone());
+        let left = self.leave(input, None);
+        self.go_on(left.map(|()| None))
     }
 
     /// Whether this is the effect in flight; if so, it no longer is.
-    fn takes(&mut self, step: &StepId, attempt: u32, waits_for: WaitsFor) -> bool {
-        let expected = Pending { step: step.clone(), attempt, waits_for };
-        if self.state.pending.as_ref() != Some(&expected) {
-            return false;
+    fn takes(&mut self, reported: &Pending) -> bool {
+        let expected = self.state.pending.as_ref() == Some(reported);
+        if expected {
+            self.state.pending = None;
         }
-        self.state.pending = None;
-        true
+        expected
     }
 
-    /// Goes on until an effect is owed or the run has ended.
-    pub(super) fn advance(&mut self) -> Vec<Effect> {
+    /// The task of the innermost list, once it was entered.
+    pub(super) fn entered(&self) -> Option<&Entered> {
+        self.state.frames.last()?.task.as_ref()
+    }
+
+    /// Goes on until an effect is owed or the run has ended. A loop, not a recursion: how often a
+    /// run errs and goes on must not depend on the stack.
+    fn go_on(&mut self, mut moved: Moved) -> Vec<Effect> {
         loop {
-            let moved = match self.next_task() {
-                None => self.close_list(),
-                Some(task) => self.enter(&task),
-            };
-            match moved {
+            moved = match moved {
                 Ok(Some(effect)) => return vec![effect],
-                Ok(None) => {}
-                Err(error) => return self.fault(*error),
-            }
+                Err(error) => self.catch(*error),
+                Ok(None) => match self.next_task() {
+                    None => self.close_list(),
+                    Some(task) => self.enter(task),
+                },
+            };
         }
     }
 
-    fn next_task(&self) -> Option<Task> {
+    fn next_task(&self) -> Option<&'a Task> {
         let frame = self.state.frames.last()?;
-        self.document.task(&frame.list, frame.index).cloned()
+        self.document.task(&frame.list, frame.index)
     }
 
     /// A list is done: so is the task that it belongs to, or the run.
-    pub(super) fn close_list(&mut self) -> Result<Option<Effect>, Box<StepError>> {
-        let Some(frame) = self.state.frames.pop() else { return Ok(Some(self.finish_now())) };
+    fn close_list(&mut self) -> Moved {
+        let value = self.state.frames.pop().map_or(Value::Null, |frame| frame.value);
         if self.state.frames.is_empty() {
-            return self.complete(frame.value).map(Some);
+            return self.complete(value).map(Some);
         }
-        self.leave(frame.value, None).map(|()| None)
+        self.leave(value, None).map(|()| None)
     }
 
-    fn finish_now(&mut self) -> Effect {
-        let outcome =
-            self.state.outcome.clone().unwrap_or(Outcome::Completed { output: Value::Null });
+    fn complete(&mut self, value: Value) -> Result<Effect, Box<StepError>> {
+        let output = self
+            .transformed(self.document.output_as.as_ref(), value, &self.document_variables())
+            .map_err(|error| Box::new(failure(&error, "/output/as")))?;
+        Ok(self.finish(Outcome::Completed { output }))
+    }
+
+    pub(super) fn finish(&mut self, outcome: Outcome) -> Effect {
         self.state.outcome = Some(outcome.clone());
         Effect::Finish(outcome)
     }
 
-    fn complete(&mut self, value: Value) -> Result<Effect, Box<StepError>> {
-        self.state.frames.clear();
-        let document = self.document;
-        let output = self
-            .transformed(document.output_as.as_ref(), value, &self.variables(None, None))
-            .map_err(|error| Box::new(failure(&error, "/output/as")))?;
-        let outcome = Outcome::Completed { output };
-        self.state.outcome = Some(outcome.clone());
-        Ok(Effect::Finish(outcome))
-    }
-
-    fn enter(&mut self, task: &Task) -> Result<Option<Effect>, Box<StepError>> {
+    fn enter(&mut self, task: &'a Task) -> Moved {
         self.state.tasks_done = self.state.tasks_done.saturating_add(1);
         if self.state.tasks_done > TASKS_MAX {
             let error = StepError::standard("runtime", 500, "too-many-tasks", &task.pointer);
             return Err(Box::new(error));
         }
-        let raw = self.state.frames.last().map_or(Value::Null, |frame| frame.value.clone());
         let failed = |error: EvaluateError| Box::new(failure(&error, &task.pointer));
-        let variables = self.variables(Some(&raw), Some(task));
+        let raw = self.state.frames.last().map_or(Value::Null, |frame| frame.value.clone());
+        // Carrying data from task to task is work too.
+        self.budget.charge(measure(&raw).map_err(failed)?).map_err(failed)?;
+        let about = About { task, input: &raw, output: None, entered: None };
+        let variables = self.variables(about);
         if let Some(condition) = &task.condition
             && !self.holds(condition, &raw, &variables).map_err(failed)?
         {
+            drop(variables);
             self.go(Then::Continue, raw);
             return Ok(None);
         }
         let input =
             self.transformed(task.input_from.as_ref(), raw.clone(), &variables).map_err(failed)?;
-        let count = self.state.entered.entry(task.pointer.clone()).or_default();
-        let step = StepId { task: task.pointer.clone(), iteration: *count };
-        *count = count.saturating_add(1);
+        drop(variables);
+        let step = self.next_step(task);
+        let entered = Entered { step: step.clone(), raw, input, started_at: self.now };
+        let done = self.perform(task, &entered)?;
         if let Some(frame) = self.state.frames.last_mut() {
-            frame.task = Some(Entered { step: step.clone(), raw, input: input.clone() });
+            frame.task = Some(entered);
         }
-        match self.perform(task, step.clone(), &input)? {
+        match done {
             Done::Output(output, then) => self.leave(output, then).map(|()| None),
             Done::Below(frame) => {
                 self.state.frames.push(*frame);
@@ -166,36 +185,37 @@ impl<E: Evaluate> Machine<'_, E> {
         }
     }
 
-    fn perform(&self, task: &Task, step: StepId, input: &Value) -> Result<Done, Box<StepError>> {
-        let variables = self.variables(Some(input), Some(task));
+    /// Names this time of a task.
+    fn next_step(&mut self, task: &Task) -> StepId {
+        let count = self.state.entered.entry(task.pointer.clone()).or_default();
+        let step = StepId { task: task.pointer.clone(), iteration: *count };
+        *count = count.saturating_add(1);
+        step
+    }
+
+    fn perform(&self, task: &Task, entered: &Entered) -> Result<Done, Box<StepError>> {
+        let (step, input) = (entered.step.clone(), &entered.input);
+        let about = About { task, input, output: None, entered: Some(entered) };
+        let variables = self.variables(about);
         let failed = |error: EvaluateError| Box::new(failure(&error, &task.pointer));
-        let fill =
-            |template: &Template| template.fill(self.evaluate, input, &variables).map_err(failed);
-        match &task.kind {
-            Kind::Do { list } => {
-                Ok(Done::Below(Box::new(frame(list, input.clone(), FrameKind::List))))
-            }
-            Kind::Set(template) => Ok(Done::Output(fill(template)?, None)),
+        let fill = |template: &Template| {
+            template.fill(self.evaluate, input, &variables, &self.budget).map_err(failed)
+        };
+        Ok(match &task.kind {
+            Kind::Do { list } => Done::Below(Box::new(frame(list, input.clone(), FrameKind::List))),
+            Kind::Set(template) => Done::Output(fill(template)?, None),
             Kind::Switch(cases) => {
-                for case in cases {
-                    let holds = match &case.when {
-                        Some(when) => self.holds(when, input, &variables).map_err(failed)?,
-                        None => true,
-                    };
-                    if holds {
-                        return Ok(Done::Output(input.clone(), Some(case.then)));
-                    }
-                }
-                Ok(Done::Output(input.clone(), None))
+                let chosen = self.choose(cases, input, &variables).map_err(failed)?;
+                Done::Output(input.clone(), chosen)
             }
             Kind::Try(definition) => {
-                let kind = FrameKind::Try { attempts: 1, started_at: self.now };
-                Ok(Done::Below(Box::new(frame(&definition.body, input.clone(), kind))))
+                let kind = FrameKind::Try { attempt: 1, started_at: self.now };
+                Done::Below(Box::new(frame(&definition.body, input.clone(), kind)))
             }
-            Kind::Raise(raise) => Err(Box::new(raised(raise, &task.pointer, fill)?)),
+            Kind::Raise(raise) => return Err(Box::new(raised(raise, &task.pointer, fill)?)),
             Kind::Wait(duration) => {
                 let at = self.now.plus(*duration);
-                Ok(Done::Waits(Effect::StartTimer { step, attempt: 1, at }, WaitsFor::Timer))
+                Done::Waits(Effect::StartTimer { step, attempt: 1, at }, WaitsFor::Timer)
             }
             Kind::Call { action, version, connection, parameters } => {
                 let call = ActionCall {
@@ -204,9 +224,9 @@ impl<E: Evaluate> Machine<'_, E> {
                     action: action.clone(),
                     version: version.clone(),
                     connection: connection.clone(),
-                    parameters: object(fill(parameters)?),
+                    parameters: object(fill(parameters)?).map_err(failed)?,
                 };
-                Ok(Done::Waits(Effect::CallAction(call), WaitsFor::Result))
+                Done::Waits(Effect::CallAction(call), WaitsFor::Action)
             }
             Kind::Run { language, code, digest, arguments } => {
                 let run = CodeRun {
@@ -215,11 +235,30 @@ impl<E: Evaluate> Machine<'_, E> {
                     language: *language,
                     code: code.clone(),
                     digest: *digest,
-                    arguments: object(fill(arguments)?),
+                    arguments: object(fill(arguments)?).map_err(failed)?,
                 };
-                Ok(Done::Waits(Effect::RunCode(run), WaitsFor::Result))
+                Done::Waits(Effect::RunCode(run), WaitsFor::Code)
+            }
+        })
+    }
+
+    /// Where the first case that holds goes.
+    fn choose(
+        &self,
+        cases: &[Case],
+        input: &Value,
+        variables: &Variables<'_>,
+    ) -> Result<Option<Then>, EvaluateError> {
+        for case in cases {
+            let holds = match &case.when {
+                Some(when) => self.holds(when, input, variables)?,
+                None => true,
+            };
+            if holds {
+                return Ok(Some(case.then));
             }
         }
+        Ok(None)
     }
 
     /// A task is done: transform its output, export, and go where it says.
@@ -229,26 +268,32 @@ impl<E: Evaluate> Machine<'_, E> {
         chosen: Option<Then>,
     ) -> Result<(), Box<StepError>> {
         let Some(task) = self.next_task() else { return Ok(()) };
-        let entered = self.state.frames.last_mut().and_then(|frame| frame.task.take());
-        let input = entered.map_or(Value::Null, |entered| entered.input);
         let failed = |error: EvaluateError| Box::new(failure(&error, &task.pointer));
-        let mut variables = self.variables(Some(&input), Some(&task));
-        variables.insert("output".to_owned(), output.clone());
-        let output =
-            self.transformed(task.output_as.as_ref(), output, &variables).map_err(failed)?;
-        variables.insert("output".to_owned(), output.clone());
+        let entered = self.entered();
+        let input = entered.map_or(&Value::Null, |entered| &entered.input);
+        let about = |output| About { task, input, output, entered };
+        let transformed = match &task.output_as {
+            None => output,
+            Some(template) => template
+                .fill(self.evaluate, &output, &self.variables(about(Some(&output))), &self.budget)
+                .map_err(failed)?,
+        };
         if let Some(export) = &task.export_as {
-            let context = export.fill(self.evaluate, &output, &variables).map_err(failed)?;
-            self.state.context = context;
+            let variables = self.variables(about(Some(&transformed)));
+            let context = export.fill(self.evaluate, &transformed, &variables, &self.budget);
+            drop(variables);
+            self.state.context = context.map_err(failed)?;
         }
-        self.go(chosen.unwrap_or(task.then), output);
+        self.go(chosen.unwrap_or(task.then), transformed);
         Ok(())
     }
 
     fn go(&mut self, then: Then, value: Value) {
-        let end = matches!(then, Then::End);
+        if matches!(then, Then::End) {
+            self.state.frames.truncate(1);
+        }
         if let Some(frame) = self.state.frames.last_mut() {
-            frame.value = value.clone();
+            frame.value = value;
             frame.task = None;
             frame.index = match then {
                 Then::Continue => frame.index.saturating_add(1),
@@ -256,24 +301,16 @@ impl<E: Evaluate> Machine<'_, E> {
                 Then::Exit | Then::End => usize::MAX,
             };
         }
-        if end {
-            self.state.frames.truncate(1);
-            if let Some(root) = self.state.frames.first_mut() {
-                root.value = value;
-                root.task = None;
-                root.index = usize::MAX;
-            }
-        }
     }
 
     fn transformed(
         &self,
         template: Option<&Template>,
         value: Value,
-        variables: &Variables,
+        variables: &Variables<'_>,
     ) -> Result<Value, EvaluateError> {
         match template {
-            Some(template) => template.fill(self.evaluate, &value, variables),
+            Some(template) => template.fill(self.evaluate, &value, variables, &self.budget),
             None => Ok(value),
         }
     }
@@ -283,51 +320,10 @@ impl<E: Evaluate> Machine<'_, E> {
         &self,
         condition: &Expression,
         input: &Value,
-        variables: &Variables,
+        variables: &Variables<'_>,
     ) -> Result<bool, EvaluateError> {
-        match self.evaluate.evaluate(condition, input, variables)? {
-            Value::Bool(holds) => Ok(holds),
-            Value::Null
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_) => Err(EvaluateError::Failed),
-        }
-    }
-
-    /// What expressions see beside their input.
-    pub(super) fn variables(&self, input: Option<&Value>, task: Option<&Task>) -> Variables {
-        let mut variables = Variables::new();
-        let mut set = |name: &str, value: Value| variables.insert(name.to_owned(), value);
-        set("context", self.state.context.clone());
-        set("input", input.unwrap_or(&self.state.input).clone());
-        set("output", Value::Null);
-        set("error", Value::Null);
-        set(
-            "workflow",
-            json!({
-                "id": self.state.run.map(|run| run.id.to_string()),
-                "definition": {
-                    "document": {
-                        "name": self.document.name.name(),
-                        "namespace": self.document.name.workspace().as_str(),
-                        "version": self.document.version,
-                    },
-                },
-                "input": self.state.input,
-                "startedAt": { "epoch": { "milliseconds": self.state.run.map(|run| run.started_at) } },
-            }),
-        );
-        set("runtime", json!({ "name": "writ" }));
-        let task = task
-            .map_or(Value::Null, |task| json!({ "name": task.name, "reference": task.pointer }));
-        set("task", task);
-        for frame in &self.state.frames {
-            if let FrameKind::Catch { variable, error } = &frame.kind {
-                variables.insert(variable.clone(), error.to_value());
-            }
-        }
-        variables
+        let value = self.evaluate.evaluate(condition, input, variables, &self.budget)?;
+        value.as_bool().ok_or(EvaluateError::NotBoolean)
     }
 }
 
@@ -362,16 +358,11 @@ fn raised(
     })
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: Value) -> Result<Map<String, Value>, EvaluateError> {
     match value {
-        Value::Object(members) => members,
+        Value::Object(members) => Ok(members),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Map::new()
+            Err(EvaluateError::NotObject)
         }
     }
-}
-
-/// The latest of two instants.
-pub(super) fn later(a: UnixMillis, b: UnixMillis) -> UnixMillis {
-    a.max(b)
 }

@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::{
     Effect, Machine, Outcome,
-    advance::{failure, frame, later},
-    state::{Frame, FrameKind, Pending, WaitsFor},
+    advance::{Moved, failure, frame},
+    state::{Entered, Frame, FrameKind, Pending, WaitsFor},
+    variables::About,
 };
 use crate::{
-    Evaluate, EvaluateError, StepError, Variables,
+    Evaluate, EvaluateError, Expression, StepError, Variable, Variables,
     document::{Backoff, Kind, Retry, Task, Try},
 };
 
@@ -24,138 +25,127 @@ enum Caught {
     Handle,
 }
 
-impl<E: Evaluate> Machine<'_, E> {
-    /// Unwinds until the error is caught; then goes on.
-    pub(super) fn fault(&mut self, mut error: StepError) -> Vec<Effect> {
+/// A `try` whose body failed.
+struct Failed<'a> {
+    task: &'a Task,
+    definition: &'a Try,
+    entered: Entered,
+    attempt: u32,
+    started_at: writ_model::UnixMillis,
+}
+
+impl<'a, E: Evaluate> Machine<'a, E> {
+    /// Unwinds until the error is caught, or nothing is left.
+    pub(super) fn catch(&mut self, mut error: StepError) -> Moved {
         self.state.pending = None;
+        if self.budget.is_exhausted() {
+            // A `catch` could do no more work, but could go round again.
+            self.state.frames.clear();
+        }
         while let Some(inner) = self.state.frames.pop() {
-            let Some((task, definition)) = self.try_of(&inner) else { continue };
-            let FrameKind::Try { attempts, started_at } = inner.kind else { continue };
-            let caught = self.caught(&definition, &task, &error, (attempts, started_at));
-            match caught {
+            let Some(failed) = self.failed(&inner) else { continue };
+            match self.caught(&failed, &error) {
                 Ok(Caught::No) => {}
-                Ok(Caught::Retry(delay)) => {
-                    return vec![self.retry_later(&inner, attempts, delay, &error)];
-                }
-                Ok(Caught::Handle) => return self.handle(&definition, error),
+                Ok(Caught::Retry(delay)) => return Ok(Some(self.retry(failed, delay, &error))),
+                Ok(Caught::Handle) => return self.handle(failed, error),
                 // A broken `when` is an error of its own, for the next `catch` up.
-                Err(broken) => error = failure(&broken, &task.pointer),
+                Err(broken) => error = failure(&broken, &failed.task.pointer),
             }
         }
-        let outcome = Outcome::Faulted { error };
-        self.state.outcome = Some(outcome.clone());
-        vec![Effect::Finish(outcome)]
+        Ok(Some(self.finish(Outcome::Faulted { error })))
     }
 
-    /// The `try` whose body a frame was, now the current task of the frame below.
-    fn try_of(&self, inner: &Frame) -> Option<(Task, Try)> {
+    /// The `try` whose body a list was; its task is the current one of the list below.
+    fn failed(&self, inner: &Frame) -> Option<Failed<'a>> {
+        let FrameKind::Try { attempt, started_at } = inner.kind else { return None };
         let below = self.state.frames.last()?;
         let task = self.document.task(&below.list, below.index)?;
-        match (&task.kind, &inner.kind) {
-            (Kind::Try(definition), FrameKind::Try { .. }) => {
-                Some((task.clone(), (**definition).clone()))
-            }
-            _ => None,
-        }
+        let Kind::Try(definition) = &task.kind else { return None };
+        Some(Failed { task, definition, entered: below.task.clone()?, attempt, started_at })
     }
 
-    fn caught(
-        &self,
-        definition: &Try,
-        task: &Task,
-        error: &StepError,
-        (attempts, started_at): (u32, writ_model::UnixMillis),
-    ) -> Result<Caught, EvaluateError> {
+    fn caught(&self, failed: &Failed<'a>, error: &StepError) -> Result<Caught, EvaluateError> {
+        let definition = failed.definition;
         let value = error.to_value();
-        let matches =
-            definition.filter.iter().all(|(name, wanted)| value.get(name) == Some(wanted));
-        let mut variables = self.variables(None, Some(task));
-        variables.insert(definition.variable.clone(), value.clone());
-        let conditions = (definition.when.as_ref(), definition.except_when.as_ref());
-        if !matches || !self.applies(conditions, &value, &variables)? {
+        if !definition.filter.iter().all(|(name, wanted)| value.get(name) == Some(wanted)) {
+            return Ok(Caught::No);
+        }
+        let entered = &failed.entered;
+        let mut variables = self.variables(About {
+            task: failed.task,
+            input: &entered.input,
+            output: None,
+            entered: Some(entered),
+        });
+        variables.insert(&definition.variable, Variable::Lent(&value));
+        let applies = |when: Option<&Expression>, except_when: Option<&Expression>| {
+            self.applies((when, except_when), &entered.input, &variables)
+        };
+        if !applies(definition.when.as_ref(), definition.except_when.as_ref())? {
             return Ok(Caught::No);
         }
         let Some(retry) = &definition.retry else { return Ok(Caught::Handle) };
-        let conditions = (retry.when.as_ref(), retry.except_when.as_ref());
-        let in_time = retry.max_duration.is_none_or(|longest| self.now <= started_at.plus(longest));
-        let left = retry.max_attempts.is_none_or(|most| attempts < most);
-        if left && in_time && self.applies(conditions, &value, &variables)? {
-            return Ok(Caught::Retry(delay(retry, attempts)));
+        let delay = delay(retry, failed.attempt, error);
+        let left = retry.max_retries.is_none_or(|most| failed.attempt <= most);
+        let again_at = self.now.plus(delay);
+        let in_time =
+            retry.max_duration.is_none_or(|most| again_at <= failed.started_at.plus(most));
+        if left && in_time && applies(retry.when.as_ref(), retry.except_when.as_ref())? {
+            return Ok(Caught::Retry(delay));
         }
         if definition.handler.is_some() { Ok(Caught::Handle) } else { Ok(Caught::No) }
     }
 
     fn applies(
         &self,
-        (when, except_when): (Option<&crate::Expression>, Option<&crate::Expression>),
-        error: &Value,
-        variables: &Variables,
+        (when, except_when): (Option<&Expression>, Option<&Expression>),
+        input: &Value,
+        variables: &Variables<'_>,
     ) -> Result<bool, EvaluateError> {
         let holds = match when {
-            Some(when) => self.holds(when, error, variables)?,
+            Some(when) => self.holds(when, input, variables)?,
             None => true,
         };
         let excepted = match except_when {
-            Some(except_when) => self.holds(except_when, error, variables)?,
+            Some(except_when) => self.holds(except_when, input, variables)?,
             None => false,
         };
         Ok(holds && !excepted)
     }
 
-    /// The body starts over when the timer fires; no sooner than the service asked.
-    fn retry_later(
-        &mut self,
-        inner: &Frame,
-        attempts: u32,
-        delay: Duration,
-        error: &StepError,
-    ) -> Effect {
-        let entered = self.state.frames.last().and_then(|frame| frame.task.clone());
-        let (step, input) = match entered {
-            Some(entered) => (entered.step, entered.input),
-            None => (writ_model::StepId { task: inner.list.clone(), iteration: 0 }, Value::Null),
+    /// The body starts over when the timer fires.
+    fn retry(&mut self, failed: Failed<'a>, delay: Duration, error: &StepError) -> Effect {
+        let (step, attempt) = (failed.entered.step, failed.attempt);
+        let Some(next) = attempt.checked_add(1) else {
+            return self.finish(Outcome::Faulted { error: error.clone() });
         };
-        let asked = Duration::from_secs(error.retry_after_s.unwrap_or(0));
-        let at = later(self.now.plus(delay), self.now.plus(asked));
-        let FrameKind::Try { started_at, .. } = inner.kind else {
-            return self.finish_faulted(error.clone());
-        };
-        let next = attempts.saturating_add(1);
-        let kind = FrameKind::Try { attempts: next, started_at };
-        self.state.frames.push(frame(&inner.list, input, kind));
-        self.state.pending =
-            Some(Pending { step: step.clone(), attempt: attempts, waits_for: WaitsFor::Retry });
-        Effect::StartTimer { step, attempt: attempts, at }
+        let kind = FrameKind::Try { attempt: next, started_at: failed.started_at };
+        self.state.frames.push(frame(&failed.definition.body, failed.entered.input, kind));
+        let waits_for = WaitsFor::Retry;
+        self.state.pending = Some(Pending { step: step.clone(), attempt, waits_for });
+        Effect::StartTimer { step, attempt, at: self.now.plus(delay) }
     }
 
-    fn finish_faulted(&mut self, error: StepError) -> Effect {
-        let outcome = Outcome::Faulted { error };
-        self.state.outcome = Some(outcome.clone());
-        Effect::Finish(outcome)
-    }
-
-    fn handle(&mut self, definition: &Try, error: StepError) -> Vec<Effect> {
-        let input = self.state.frames.last().and_then(|frame| frame.task.as_ref());
-        let input = input.map_or(Value::Null, |task| task.input.clone());
-        match &definition.handler {
-            Some(handler) => {
-                let kind = FrameKind::Catch { variable: definition.variable.clone(), error };
-                self.state.frames.push(frame(handler, input, kind));
-                self.advance()
-            }
-            None => match self.leave(input, None) {
-                Ok(()) => self.advance(),
-                Err(error) => self.fault(*error),
-            },
-        }
+    fn handle(&mut self, failed: Failed<'a>, error: StepError) -> Moved {
+        let input = failed.entered.input;
+        let Some(handler) = &failed.definition.handler else {
+            // Nothing to do about it: the `try` gives back what it was given.
+            return self.leave(input, None).map(|()| None);
+        };
+        let variable = failed.definition.variable.clone();
+        let kind = FrameKind::Catch { variable, error };
+        self.state.frames.push(frame(handler, input, kind));
+        Ok(None)
     }
 }
 
-fn delay(retry: &Retry, attempts: u32) -> Duration {
+/// How long the next attempt waits: as documented, and no less than the service asked for.
+fn delay(retry: &Retry, attempt: u32, error: &StepError) -> Duration {
     let factor = match retry.backoff {
         Backoff::Constant => 1,
-        Backoff::Linear => attempts,
-        Backoff::Exponential => 2_u32.saturating_pow(attempts.saturating_sub(1)),
+        Backoff::Linear => attempt,
+        Backoff::Exponential => 2_u32.saturating_pow(attempt.saturating_sub(1)),
     };
-    retry.delay.saturating_mul(factor).min(Duration::from_hours(24))
+    let asked = Duration::from_secs(error.retry_after_s.unwrap_or(0));
+    retry.delay.saturating_mul(factor).min(Duration::from_hours(24)).max(asked)
 }

@@ -15,9 +15,14 @@ use crate::StepError;
 pub struct State {
     pub(super) version: u32,
     pub(super) run: Option<RunFacts>,
+    /// What the run was given; `$workflow.input`.
+    pub(super) raw_input: Value,
+    /// What the document's `input.from` made of it.
     pub(super) input: Value,
+    /// What tasks exported last; `$context`.
     pub(super) context: Value,
     pub(super) frames: Vec<Frame>,
+    /// How often each task was entered.
     pub(super) entered: BTreeMap<String, u32>,
     pub(super) pending: Option<Pending>,
     pub(super) tasks_done: u32,
@@ -43,7 +48,11 @@ pub(super) enum FrameKind {
     /// The document's own list, or that of a `do`.
     List,
     /// The list of a `try`.
-    Try { attempts: u32, started_at: UnixMillis },
+    Try {
+        /// Which time the list is done, from 1.
+        attempt: u32,
+        started_at: UnixMillis,
+    },
     /// The list of a `catch`, which sees the error.
     Catch { variable: String, error: StepError },
 }
@@ -54,7 +63,9 @@ pub(super) enum FrameKind {
 pub(super) struct Entered {
     pub(super) step: StepId,
     pub(super) raw: Value,
+    /// What `input.from` made of it; `$input`.
     pub(super) input: Value,
+    pub(super) started_at: UnixMillis,
 }
 
 /// The effect in flight.
@@ -69,7 +80,8 @@ pub(super) struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum WaitsFor {
-    Result,
+    Action,
+    Code,
     Timer,
     Retry,
 }
@@ -87,6 +99,7 @@ impl State {
         Self {
             version: SEMANTICS_VERSION,
             run: None,
+            raw_input: Value::Null,
             input: Value::Null,
             context: Value::Null,
             frames: Vec::new(),

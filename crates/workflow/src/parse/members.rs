@@ -20,9 +20,11 @@ impl<'a> Members<'a> {
                 let left = members.iter().map(|(name, value)| (name, value)).collect();
                 Ok(Self { node, what, left })
             }
-            NodeValue::Scalar(_) | NodeValue::List(_) => {
-                Err(node.finding("mapping", format!("{what} is not a mapping"), ""))
-            }
+            NodeValue::Scalar(_) | NodeValue::List(_) => Err(node.finding(
+                "mapping",
+                format!("{what} is not a mapping"),
+                "write `name: value` lines",
+            )),
         }
     }
 
