@@ -36,7 +36,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     steps
         .run("build", || run_command(workspace.cargo().args(["build", "--workspace", "--bins"])))?;
     steps.run("confinement", || {
-        run_command(workspace.cargo().args(["test", "-p", "writ-confine", "--test", "confinement"]))
+        run_command(workspace.cargo().args([
+            "test",
+            "-p",
+            "writ-confine",
+            "--test",
+            "confinement",
+        ]))?;
+        run_command(workspace.cargo().args(["test", "-p", "writ-jail", "--test", "confined_cell"]))
     })?;
     let verdict = steps.run("tests", || tests(workspace))?;
     steps.run("doc tests", || {

@@ -1,89 +1,39 @@
 //! The embedded shell: runs side by side on one machine, each a task of its own.
 //!
-//! Read next: `drive`, what happens to one run.
+//! Read next: `drive` (one run), `doubt` (what was begun before a crash), `recover` (the start).
+//!
+//! Invariants: a run is durable before [`Engine::start`] answers; one task drives a run; dropping
+//! the engine stops every run where it is, to be taken up at the next start.
 
+mod doubt;
 mod drive;
+mod recover;
+#[cfg(test)]
+mod tests;
+mod turns;
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::{sync::Notify, task::JoinSet};
 use writ_evidence::{digest::RunKey, writ::ResumeDecision};
-use writ_model::{AutomationName, RunId, StepId, UnixMillis, WorkspaceName};
-use writ_workflow::{ActionCall, CodeRun, Event, Outcome, RunFacts, StepError};
+use writ_model::{AutomationName, RunId, StepId, WorkspaceName};
+use writ_workflow::{Event, Outcome, RunFacts};
 use zeroize::Zeroizing;
 
-use crate::journal::{Journal, JournalError, NewRun, status};
+use crate::{
+    journal::{Journal, JournalError, NewRun},
+    perform::Perform,
+    status::{OutboxItem, Phase, RunStatus, Suspended},
+};
+use turns::Turns;
 
-/// Effects that are performed at once. Waiting runs hold none of them.
-const PERFORMING_MAX: usize = 32;
-
-/// How a step ended.
-#[derive(Debug)]
-pub enum Performed {
-    /// It has a result.
-    Done(Result<serde_json::Value, StepError>),
-    /// Whoever performs is gone; the run stops here and is taken up at the next start.
-    Interrupted,
-}
-
-impl Performed {
-    /// A step that has a result.
-    #[must_use]
-    pub const fn done(result: Result<serde_json::Value, StepError>) -> Self {
-        Self::Done(result)
-    }
-}
-
-/// What becomes of an action that was begun and not finished (DESIGN §6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recovery {
-    /// It changes nothing, or twice is the same as once.
-    Again,
-    /// Again with the same idempotency key.
-    AgainWithSameKey,
-    /// It may have happened: a person decides.
-    Ask,
-}
-
-/// A run could not be closed now.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{reason}")]
-pub struct CloseError {
-    /// Why.
-    pub reason: String,
-}
-
-/// Why a run is not taken up again.
-#[derive(Debug, Clone)]
-pub enum Refusal {
-    /// It may not go on, ever.
-    Refused {
-        /// Stable code.
-        code: String,
-        /// The rule.
-        reason: String,
-    },
-    /// Nobody can say now.
-    Unavailable,
-}
-
-/// What performs the engine's effects.
-pub trait Perform: Send + Sync + 'static {
-    /// Calls a system action.
-    fn call_action(&self, run: RunId, call: ActionCall) -> impl Future<Output = Performed> + Send;
-    /// Runs code in a sandbox.
-    fn run_code(&self, run: RunId, code: CodeRun) -> impl Future<Output = Performed> + Send;
-    /// What becomes of a call that was begun and not finished.
-    fn recovery(&self, run: RunId, call: &ActionCall) -> impl Future<Output = Recovery> + Send;
-    /// Closes a run for good; asked again, says the same.
-    fn close(
-        &self,
-        run: RunId,
-        outcome: &Outcome,
-    ) -> impl Future<Output = Result<String, CloseError>> + Send;
-    /// The time.
-    fn now(&self) -> UnixMillis;
-}
+/// Effects of one workspace that are performed at once. Waiting runs hold none of them.
+const TURNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// A run to start.
 pub struct StartRun {
@@ -103,38 +53,6 @@ pub struct StartRun {
     pub input: String,
 }
 
-/// An accepted run that has not ended.
-pub struct OpenRun {
-    /// The run.
-    pub id: RunId,
-    /// The jail's compact acceptance.
-    pub acceptance: String,
-    /// The run key.
-    pub run_key: RunKey,
-}
-
-/// Where a run is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunState {
-    /// `running`, `suspended`, `completed` or `faulted`.
-    pub phase: String,
-    /// Code of a fault.
-    pub code: Option<String>,
-    /// The step in doubt.
-    pub step: Option<StepId>,
-    /// Which attempt of it.
-    pub attempt: Option<u32>,
-}
-
-/// Something to tell the control plane: the JSON of a run's phase, no run data.
-#[derive(Debug, Clone)]
-pub struct OutboxItem {
-    /// Its number.
-    pub id: i64,
-    /// JSON.
-    pub payload: String,
-}
-
 /// Why the engine does not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -152,10 +70,23 @@ pub enum EngineError {
     Unavailable(RunId),
 }
 
+impl EngineError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Input => "input-not-json",
+            Self::Bundle(_) => "bundle",
+            Self::Unavailable(_) => "jail-gone",
+        }
+    }
+}
+
 /// Why a run does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
-    /// It is not suspended at this step and attempt.
+    /// It is not suspended at this step and attempt, or somebody has decided otherwise.
     #[error("the run is not suspended at this step and attempt")]
     NotSuspended,
     /// The journal failed.
@@ -163,10 +94,23 @@ pub enum ResumeError {
     Journal(#[from] JournalError),
 }
 
+impl ResumeError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotSuspended => "run-not-suspended",
+            Self::Journal(error) => error.code(),
+        }
+    }
+}
+
 struct Shared<P> {
     journal: Journal,
     perform: Arc<P>,
-    performing: Semaphore,
+    turns: Turns,
+    /// Runs that a task drives.
+    driven: Mutex<BTreeSet<RunId>>,
     /// Something to tell.
     news: Notify,
     /// Somebody decided.
@@ -176,10 +120,12 @@ struct Shared<P> {
 /// The engine.
 pub struct Engine<P> {
     shared: Arc<Shared<P>>,
+    /// Dropped, it stops every driver.
+    drivers: Mutex<JoinSet<()>>,
 }
 
 impl<P: Perform> Engine<P> {
-    /// Opens the journal; nothing runs yet.
+    /// Opens the journal; nothing runs yet. Sixteen effects of a workspace are performed at once.
     ///
     /// # Errors
     ///
@@ -189,50 +135,31 @@ impl<P: Perform> Engine<P> {
         storage_key: Zeroizing<[u8; 32]>,
         perform: Arc<P>,
     ) -> Result<Self, EngineError> {
-        let journal = Journal::open(path, &storage_key)?;
-        drop(storage_key);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                journal,
-                perform,
-                performing: Semaphore::new(PERFORMING_MAX),
-                news: Notify::new(),
-                decided: Notify::new(),
-            }),
-        })
+        Self::open_with(path, storage_key, perform, TURNS)
     }
 
-    /// Takes every open run up again, once `reopen` has agreed; one it refuses has faulted.
+    /// Opens the journal, with another number of effects of a workspace at once.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Journal`]; [`EngineError::Unavailable`]: no run was touched that nobody
-    /// decided about.
-    pub async fn recover(
-        &self,
-        reopen: impl AsyncFn(&OpenRun) -> Result<(), Refusal>,
-    ) -> Result<(), EngineError> {
-        for run in self.shared.journal.open_runs()? {
-            let Some(row) = self.shared.journal.run(run)? else { continue };
-            let seal = self.shared.journal.seal_of(run, &row)?;
-            let run_key = RunKey::from_bytes(Journal::run_key(&seal, &row)?);
-            let open = OpenRun { id: run, acceptance: row.acceptance.clone(), run_key };
-            match reopen(&open).await {
-                Ok(()) => drive::spawn(Arc::clone(&self.shared), run),
-                // The jail has closed it: what is written is how it ended.
-                Err(Refusal::Refused { code, .. }) if code == "run-closed" && row.has_outcome => {
-                    let phase = if row.completed == Some(true) { "completed" } else { "faulted" };
-                    self.shared.journal.move_to(run, phase, row.code, None).await?;
-                }
-                Err(Refusal::Refused { code, reason }) => {
-                    tracing::warn!(run.id = %run, code, reason, "the run may not go on");
-                    self.shared.journal.move_to(run, "faulted", Some(code), None).await?;
-                }
-                Err(Refusal::Unavailable) => return Err(EngineError::Unavailable(run)),
-            }
-        }
-        self.shared.news.notify_one();
-        Ok(())
+    /// [`EngineError::Journal`].
+    pub fn open_with(
+        path: &Path,
+        storage_key: Zeroizing<[u8; 32]>,
+        perform: Arc<P>,
+        turns: NonZeroUsize,
+    ) -> Result<Self, EngineError> {
+        let journal = Journal::open(path, &storage_key)?;
+        drop(storage_key);
+        let shared = Arc::new(Shared {
+            journal,
+            perform,
+            turns: Turns::new(turns),
+            driven: Mutex::default(),
+            news: Notify::new(),
+            decided: Notify::new(),
+        });
+        Ok(Self { shared, drivers: Mutex::new(JoinSet::new()) })
     }
 
     /// Journals an accepted run, then lets it go. The same run again is harmless.
@@ -254,13 +181,14 @@ impl<P: Perform> Engine<P> {
             run_key: start.run_key.expose(),
         };
         if self.shared.journal.create(new, &first, now).await? {
-            drive::spawn(Arc::clone(&self.shared), start.id);
+            self.drive(start.id);
         }
         self.shared.news.notify_one();
         Ok(())
     }
 
-    /// Says how a suspended run goes on.
+    /// Says how a suspended run goes on. The same decision again, before it was acted on, is
+    /// harmless.
     ///
     /// # Errors
     ///
@@ -272,24 +200,34 @@ impl<P: Perform> Engine<P> {
         attempt: u32,
         decision: ResumeDecision,
     ) -> Result<(), ResumeError> {
-        let row = self.shared.journal.run(run)?.ok_or(ResumeError::NotSuspended)?;
-        let here = row.phase == "suspended"
-            && row.step.as_ref() == Some(step)
-            && row.attempt == Some(attempt);
-        if !here {
+        let retry = decision == ResumeDecision::Retry;
+        if !self.shared.journal.decide(run, step, attempt, retry).await? {
             return Err(ResumeError::NotSuspended);
         }
-        let retry = decision == ResumeDecision::Retry;
-        self.shared.journal.decide(run, step, attempt, retry).await?;
         self.shared.decided.notify_waiters();
         Ok(())
     }
 
-    /// Where a run is.
+    /// Where a run is; `None` if there is no such run, or none can be read: starting it again is
+    /// harmless in both cases.
     #[must_use]
-    pub fn status(&self, run: RunId) -> Option<RunState> {
-        let row = self.shared.journal.run(run).ok()??;
-        Some(RunState { phase: row.phase, code: row.code, step: row.step, attempt: row.attempt })
+    pub fn status(&self, run: RunId) -> Option<RunStatus> {
+        match self.shared.journal.run(run) {
+            Ok(row) => row.map(|row| row.status),
+            Err(error) => {
+                tracing::error!(run.id = %run, error = %error, "cannot look where a run is");
+                None
+            }
+        }
+    }
+
+    /// Runs that wait for a person.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`].
+    pub fn suspended(&self) -> Result<Vec<Suspended>, JournalError> {
+        self.shared.journal.suspended()
     }
 
     /// The acceptance of a run.
@@ -302,27 +240,36 @@ impl<P: Perform> Engine<P> {
     ///
     /// # Errors
     ///
-    /// [`JournalError`]: it does not open.
+    /// [`JournalError`]: it does not open, or was erased.
     pub fn output(&self, run: RunId) -> Result<Option<String>, JournalError> {
         let journal = &self.shared.journal;
         let Some(row) = journal.run(run)? else { return Ok(None) };
-        if row.phase != "completed" {
+        if row.status.phase != Phase::Completed {
             return Ok(None);
         }
         let seal = journal.seal_of(run, &row)?;
-        let Some(bytes) = Journal::outcome(&seal, &row)? else { return Ok(None) };
-        match serde_json::from_slice(&bytes).map_err(|_| JournalError::Row)? {
-            Outcome::Completed { output } => Ok(Some(output.to_string())),
-            Outcome::Faulted { .. } => Ok(None),
+        match Journal::outcome(&seal, &row)? {
+            Some(Outcome::Completed { output }) => Ok(Some(output.to_string())),
+            Some(Outcome::Faulted { .. }) | None => Ok(None),
         }
+    }
+
+    /// Erases the data of a run that has ended, by destroying its key: input, events and output
+    /// are gone; that it ran, and how it ended, stays.
+    ///
+    /// # Errors
+    ///
+    /// * [`JournalError::NotEnded`]: it is open, or there is no such run;
+    /// * [`JournalError::Busy`]: the key is destroyed, but may still be in the write-ahead log;
+    ///   call again.
+    pub async fn forget(&self, run: RunId) -> Result<(), JournalError> {
+        self.shared.journal.forget(run).await
     }
 
     /// Tells a run's phase once more, since somebody asked for the run again.
     pub async fn report_again(&self, run: RunId) {
-        let Some(state) = self.status(run) else { return };
-        let step = state.step.as_ref().zip(state.attempt);
-        let payload = status(run, &state.phase, state.code.as_deref(), step);
-        if let Err(error) = self.shared.journal.tell_again(payload).await {
+        let Some(status) = self.status(run) else { return };
+        if let Err(error) = self.shared.journal.tell_again(status.payload(run)).await {
             tracing::error!(run.id = %run, error = %error, "cannot tell a run's phase");
         }
         self.shared.news.notify_one();
@@ -331,15 +278,10 @@ impl<P: Perform> Engine<P> {
     /// What the control plane is to be told, oldest first.
     #[must_use]
     pub fn outbox(&self) -> Vec<OutboxItem> {
-        match self.shared.journal.outbox() {
-            Ok(items) => {
-                items.into_iter().map(|(id, payload)| OutboxItem { id, payload }).collect()
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "cannot read the outbox");
-                Vec::new()
-            }
-        }
+        self.shared.journal.outbox().unwrap_or_else(|error| {
+            tracing::error!(error = %error, "cannot read the outbox");
+            Vec::new()
+        })
     }
 
     /// Drops what was delivered.
@@ -352,5 +294,26 @@ impl<P: Perform> Engine<P> {
     /// Resolves when there may be something to tell.
     pub async fn news(&self) {
         self.shared.news.notified().await;
+    }
+
+    /// Drives a run in a task of its own, unless one does.
+    fn drive(&self, run: RunId) {
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended are let go of here, so that they do not pile up.
+        while drivers.try_join_next().is_some() {}
+        if self.shared.claim(run) {
+            drivers.spawn(drive::drive(Arc::clone(&self.shared), run));
+        }
+    }
+}
+
+impl<P> Shared<P> {
+    /// `false`: a task drives the run already.
+    fn claim(&self, run: RunId) -> bool {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner).insert(run)
+    }
+
+    fn let_go(&self, run: RunId) {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
     }
 }

@@ -6,6 +6,7 @@
 //! * the request is rendered before the credential is opened, and bad parameters never reach it;
 //! * the credential goes only to a host that the connection names, over a socket whose real peer
 //!   the cell has checked;
+//! * one deadline covers waiting for the broker, TLS and the answer;
 //! * what leaves is declared, typed and redacted; a failure is a code, never a service's text.
 
 mod egress;
@@ -13,8 +14,13 @@ mod exchange;
 mod project;
 mod redact;
 mod request;
+mod retry_after;
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rustls::RootCertStore;
 use writ_confine::Channel;
@@ -40,6 +46,10 @@ pub(crate) struct Failed {
 impl Failed {
     pub(crate) const fn new(code: &'static str) -> Self {
         Self { code, status: None, retry_after_s: None }
+    }
+
+    pub(crate) const fn answered(code: &'static str, status: u16) -> Self {
+        Self { code, status: Some(status), retry_after_s: None }
     }
 }
 
@@ -80,15 +90,24 @@ fn try_serve(
     vault: VaultFiles,
     roots: Arc<RootCertStore>,
 ) -> Result<serde_json::Value, Failed> {
+    let deadline = Instant::now() + Duration::from_secs(u64::from(order.timeout_s));
     let host = order.connection.hosts.first().ok_or(Failed::new("connection-without-host"))?;
     let request = request::render(order)?;
     let credential = open_credential(order, vault)?;
-    let socket = egress::connect(broker, host, &order.connection.allow_cidrs)?;
+    let socket = egress::connect(broker, host, &order.connection.allow_cidrs, deadline)?;
     let ConnectionKind::Bearer = order.connection.kind;
-    let answer = exchange::exchange(socket, host, &request, &credential, (roots, order.timeout_s))?;
-    let body = exchange::success(&order.action.response, &answer)?;
-    let projected = project::project(&order.action.response.projection, &body)?;
-    redact::redact(projected, &credential)
+    let template = &order.action.response;
+    let call =
+        exchange::Call { host, request: &request, credential: &credential, template, deadline };
+    let answer = exchange::exchange(socket, &call, roots)?;
+    let projected = project::project_answer(&template.projection, &answer)?;
+    let redacted = redact::redact(projected, &credential)?;
+    if redacted.hits > 0 {
+        // SECURITY: a service that sends credentials back is an incident; the run log shows
+        // only the marks in the output.
+        eprintln!("writ-jail: {}: credential-echo in {} values", order.name, redacted.hits);
+    }
+    Ok(redacted.value)
 }
 
 /// Opens the one record; both descriptors are closed before the cell connects.
@@ -101,6 +120,7 @@ fn open_credential(order: &CellOrder, vault: VaultFiles) -> Result<SecretBytes, 
     if credential.expose().len() < CREDENTIAL_MIN {
         return Err(Failed::new("credential-too-short"));
     }
+    // RFC 6750 §2.1 has fewer characters still; these are the ones that no framing can read.
     if !credential.expose().iter().all(u8::is_ascii_graphic) {
         return Err(Failed::new("credential-malformed"));
     }
@@ -114,3 +134,6 @@ fn failed(failure: Failed) -> CellOutcome {
         retry_after_s: failure.retry_after_s,
     })
 }
+
+#[cfg(test)]
+mod tests;

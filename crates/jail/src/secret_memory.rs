@@ -8,12 +8,22 @@
 //! ```compile_fail,E0277
 //! fn show(secret: writ_jail::secret_memory::SecretBytes) { println!("{secret:?}"); }
 //! ```
+//! ```compile_fail,E0277
+//! fn show(secret: writ_jail::secret_memory::SecretBytes) { println!("{secret}"); }
+//! ```
+//! ```compile_fail,E0599
+//! fn twice(secret: writ_jail::secret_memory::SecretBytes) { let _ = secret.clone(); }
+//! ```
+//! ```compile_fail,E0277
+//! fn send(secret: writ_jail::secret_memory::SecretBytes) { let _ = serde_json::to_vec(&secret); }
+//! ```
 
 #![expect(unsafe_code, reason = "secret memory is mapped and wiped by hand (DESIGN §13)")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     ffi::c_void,
+    mem::MaybeUninit,
     os::fd::{FromRawFd as _, OwnedFd},
     ptr::NonNull,
 };
@@ -25,8 +35,8 @@ use rustix::{
 };
 use zeroize::Zeroize as _;
 
-/// Bytes of one mapping: a credential is at most this long.
-const CAPACITY: usize = 64 * 1024;
+/// Longest credential, in bytes: one mapping.
+pub const SECRET_MAX: usize = 64 * 1024;
 
 /// A credential could not be kept in secret memory, so it is not kept at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +45,7 @@ pub enum SecretMemoryError {
     #[error("no secret memory is to be had")]
     Unavailable,
     /// The credential is longer than 64 KiB.
-    #[error("the credential is longer than {CAPACITY} bytes")]
+    #[error("the credential is longer than {SECRET_MAX} bytes")]
     TooLong,
 }
 
@@ -58,11 +68,11 @@ impl SecretBytes {
     }
 
     fn copy(bytes: &[u8]) -> Result<Self, SecretMemoryError> {
-        if bytes.len() > CAPACITY {
+        if bytes.len() > SECRET_MAX {
             return Err(SecretMemoryError::TooLong);
         }
         let start = map().map_err(|_| SecretMemoryError::Unavailable)?;
-        // SAFETY: `start` is a fresh private mapping of CAPACITY writable bytes that nothing else
+        // SAFETY: `start` is a fresh private mapping of SECRET_MAX writable bytes that nothing else
         // refers to, and `bytes` is at most that long.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.as_ptr(), bytes.len()) };
         Ok(Self { start, length: bytes.len() })
@@ -78,11 +88,11 @@ impl SecretBytes {
 
 impl Drop for SecretBytes {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, writable and CAPACITY bytes long; nothing borrows it now.
+        // SAFETY: the mapping is ours, writable and SECRET_MAX bytes long; nothing borrows it now.
         unsafe {
-            std::slice::from_raw_parts_mut(self.start.as_ptr(), CAPACITY).zeroize();
+            std::slice::from_raw_parts_mut(self.start.as_ptr(), SECRET_MAX).zeroize();
             // Failing to unmap wiped memory leaks addresses, no secret.
-            let _ = munmap(self.start.as_ptr().cast::<c_void>(), CAPACITY);
+            let _ = munmap(self.start.as_ptr().cast::<c_void>(), SECRET_MAX);
         }
     }
 }
@@ -92,8 +102,8 @@ fn map() -> Result<NonNull<u8>, Errno> {
     let mapped = secret_mapping().or_else(|_| locked_mapping())?;
     // SAFETY: the range was just mapped; the advice changes forks and dumps only.
     unsafe {
-        madvise(mapped, CAPACITY, Advice::LinuxDontFork)?;
-        madvise(mapped, CAPACITY, Advice::LinuxDontDump)?;
+        madvise(mapped, SECRET_MAX, Advice::LinuxDontFork)?;
+        madvise(mapped, SECRET_MAX, Advice::LinuxDontDump)?;
     }
     NonNull::new(mapped.cast::<u8>()).ok_or(Errno::NOMEM)
 }
@@ -104,20 +114,20 @@ fn secret_mapping() -> Result<*mut c_void, Errno> {
     let number = i32::try_from(opened).ok().filter(|number| *number >= 0).ok_or(Errno::NOSYS)?;
     // SAFETY: the descriptor was just opened, and nothing else owns it.
     let file = unsafe { OwnedFd::from_raw_fd(number) };
-    ftruncate(&file, CAPACITY as u64)?;
+    ftruncate(&file, SECRET_MAX as u64)?;
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice; the file is only ours, and its
     // descriptor closes as this function ends.
-    unsafe { mmap(std::ptr::null_mut(), CAPACITY, protection, MapFlags::SHARED, &file, 0) }
+    unsafe { mmap(std::ptr::null_mut(), SECRET_MAX, protection, MapFlags::SHARED, &file, 0) }
 }
 
 fn locked_mapping() -> Result<*mut c_void, Errno> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice.
     let mapped =
-        unsafe { mmap_anonymous(std::ptr::null_mut(), CAPACITY, protection, MapFlags::PRIVATE)? };
+        unsafe { mmap_anonymous(std::ptr::null_mut(), SECRET_MAX, protection, MapFlags::PRIVATE)? };
     // SAFETY: the range was just mapped.
-    unsafe { mlock(mapped, CAPACITY)? };
+    unsafe { mlock(mapped, SECRET_MAX)? };
     Ok(mapped)
 }
 
@@ -138,9 +148,11 @@ unsafe impl GlobalAlloc for ZeroizingAllocator {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller owns `layout.size()` bytes from `pointer` and gives them up.
+        let bytes = pointer.cast::<MaybeUninit<u8>>();
+        // SAFETY: the caller owns `layout.size()` bytes from `pointer`, written or not, and gives
+        // them up.
         unsafe {
-            std::slice::from_raw_parts_mut(pointer, layout.size()).zeroize();
+            std::slice::from_raw_parts_mut(bytes, layout.size()).zeroize();
             System.dealloc(pointer, layout);
         }
     }
@@ -162,8 +174,60 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_refused_and_wiped() {
-        let mut bytes = vec![7; CAPACITY + 1];
+        let mut bytes = vec![7; SECRET_MAX + 1];
         assert!(SecretBytes::take(&mut bytes).is_err());
         assert!(bytes.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_credential_stays_out_of_forks_dumps_and_swap() {
+        let secret = SecretBytes::take(&mut b"a credential".to_vec()).unwrap();
+        let flags = flags_of(secret.start.as_ptr() as usize);
+        for (flag, meaning) in [("dc", "not in forks"), ("dd", "not in dumps"), ("lo", "locked")] {
+            assert!(flags.iter().any(|other| other == flag), "{meaning}: {flags:?}");
+        }
+    }
+
+    #[test]
+    fn where_the_kernel_has_secret_memory_not_even_it_reads_a_credential() {
+        let secret = SecretBytes::take(&mut b"a credential".to_vec()).unwrap();
+        let start = secret.start.as_ptr() as u64;
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut bytes = [0; 12];
+        let read = std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, start);
+        assert_eq!(read.is_err(), secret_mapping().is_ok());
+    }
+
+    #[test]
+    fn what_the_allocator_frees_is_wiped() {
+        // One block, freed by `realloc`, is looked at before this thread can have it again: glibc
+        // keeps a small freed block's bytes but for its first sixteen.
+        let layout = Layout::from_size_align(1000, 8).unwrap();
+        // SAFETY: the block is ours until it is freed. What a freed one holds is asked of the
+        // kernel, through a descriptor, not of the language.
+        unsafe {
+            let block = ZeroizingAllocator.alloc(layout);
+            std::slice::from_raw_parts_mut(block, 1000).fill(7);
+            let at = block as u64;
+            let moved = ZeroizingAllocator.realloc(block, layout, 2000);
+            let memory = std::fs::File::open("/proc/self/mem").unwrap();
+            let mut bytes = [7; 1000];
+            std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, at).unwrap();
+            assert!(bytes.iter().skip(16).all(|byte| *byte != 7));
+            assert_eq!(std::slice::from_raw_parts(moved, 1000), [7; 1000]);
+            ZeroizingAllocator.dealloc(moved, Layout::from_size_align(2000, 8).unwrap());
+        }
+    }
+
+    /// The kernel's flags of the mapping that starts here (`proc_pid_smaps(5)`).
+    fn flags_of(start: usize) -> Vec<String> {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        maps.lines()
+            .skip_while(|line| !line.starts_with(&format!("{start:x}-")))
+            .find_map(|line| line.strip_prefix("VmFlags: "))
+            .unwrap()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
     }
 }

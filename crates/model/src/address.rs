@@ -23,13 +23,16 @@ pub fn refused_range(ip: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// IANA's IPv4 special-purpose registry (RFC 6890), and multicast.
+/// IANA's IPv4 special-purpose registry (RFC 6890), multicast, and a cloud's metadata service
+/// that hides among public addresses.
 fn refused_v4(ip: Ipv4Addr) -> Option<&'static str> {
-    const RANGES: [(u32, u32, &str); 15] = [
+    const RANGES: [(u32, u32, &str); 16] = [
         (0x0000_0000, 8, "this network"),
         (0x0A00_0000, 8, "private"),
         (0x6440_0000, 10, "shared address space"),
         (0x7F00_0000, 8, "loopback"),
+        // 168.63.129.16: every Azure machine's WireServer.
+        (0xA83F_8110, 32, "metadata"),
         (0xA9FE_0000, 16, "link-local"),
         (0xAC10_0000, 12, "private"),
         (0xC000_0000, 24, "protocol assignments"),
@@ -73,6 +76,8 @@ fn refused_v6(ip: Ipv6Addr) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -84,6 +89,7 @@ mod tests {
             "172.31.255.255",
             "192.168.1.1",
             "169.254.169.254",
+            "168.63.129.16",
             "100.64.0.1",
             "0.0.0.0",
             "224.0.0.1",
@@ -122,5 +128,47 @@ mod tests {
         assert!(address_allowed("127.0.0.1".parse().unwrap(), &allowed));
         assert!(!address_allowed("127.0.0.2".parse().unwrap(), &allowed));
         assert!(!address_allowed("::ffff:127.0.0.1".parse().unwrap(), &allowed));
+    }
+
+    proptest! {
+        #[test]
+        fn no_way_to_write_an_ipv4_address_as_an_ipv6_one_is_let_through(
+            [high, low]: [u16; 2],
+            [a, b, c, d]: [u16; 4],
+        ) {
+            let ip = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+            for written in [
+                ip.to_ipv6_mapped(),
+                ip.to_ipv6_compatible(),
+                Ipv6Addr::new(0x2002, high, low, a, b, c, d, 0),
+                Ipv6Addr::new(0x64, 0xFF9B, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x64, 0xFF9B, 1, a, b, c, high, low),
+                Ipv6Addr::new(0x2001, 0, a, b, c, d, !high, !low),
+                Ipv6Addr::new(0, 0, 0, 0, 0xFFFF, 0, high, low),
+            ] {
+                prop_assert!(!address_allowed(written.into(), &[]), "{}", written);
+            }
+        }
+
+        #[test]
+        fn what_the_standard_library_knows_to_be_special_is_refused(bits: u32, wide: u128) {
+            let (v4, v6) = (Ipv4Addr::from_bits(bits), Ipv6Addr::from_bits(wide));
+            let special_v4 = v4.is_private() || v4.is_loopback() || v4.is_link_local()
+                || v4.is_multicast() || v4.is_broadcast() || v4.is_documentation()
+                || v4.is_unspecified();
+            let special_v6 = v6.is_loopback() || v6.is_unspecified() || v6.is_multicast()
+                || v6.is_unique_local() || v6.is_unicast_link_local();
+            prop_assert!(!special_v4 || refused_range(v4.into()).is_some(), "{}", v4);
+            prop_assert!(!special_v6 || refused_range(v6.into()).is_some(), "{}", v6);
+        }
+
+        #[test]
+        fn an_allowed_range_adds_itself_and_nothing_else(bits: u32, prefix in 8_u8..=32) {
+            let ip = Ipv4Addr::from_bits(bits);
+            let range: Cidr = format!("10.20.30.40/{prefix}").parse().unwrap();
+            let allowed = address_allowed(ip.into(), &[range]);
+            let covered = range.contains(ip.into());
+            prop_assert_eq!(allowed, covered || refused_range(ip.into()).is_none());
+        }
     }
 }

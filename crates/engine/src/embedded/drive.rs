@@ -1,194 +1,242 @@
 //! One run, from its journal to its end: fold, perform what is owed, journal, again.
 //!
-//! `journal → fold → effect → begin (durable) → perform → event (durable) → fold → …`. A crash
-//! anywhere leaves a journal from which this starts over; what was begun and not finished is
-//! settled by `settle`.
+//! `journal → fold → effect → begin (durable) → perform → event (durable) → fold → … → outcome
+//! (durable) → jail closes → phase (durable)`. A crash anywhere leaves a journal from which this
+//! starts over; what was begun and not finished is settled by `doubt`.
+//!
+//! Invariants: the state is the fold of journalled events, and of nothing else; an event is folded
+//! only after it is on disk; a run that can't be folded has faulted, with a code, and is closed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use writ_model::{RunId, StepId};
+use writ_model::{RunId, UnixMillis};
 use writ_workflow::{
-    ActionCall, Document, Effect, Event, Jaq, Outcome, SEMANTICS_VERSION, State, StepError, on,
+    ActionCall, CodeRun, Document, Effect, Event, Jaq, Outcome, SEMANTICS_VERSION, State,
+    StepError, on,
 };
 
-use super::{Perform, Performed, Recovery, Shared};
-use crate::journal::{Decision, JournalError, seal::RunSeal};
+use super::{Shared, doubt};
+use crate::{
+    journal::{Journal, JournalError, RunRow, seal::RunSeal},
+    perform::{Perform, Performed},
+    status::RunStatus,
+};
 
-/// How long before a run is looked at again whose jail could not close it.
-const CLOSE_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long before the jail is asked again to close a run; doubled up to the longest.
+const CLOSE_RETRY: Duration = Duration::from_secs(1);
+const CLOSE_RETRY_MAX: Duration = Duration::from_mins(1);
 
-/// Drives a run in a task of its own.
-pub(super) fn spawn<P: Perform>(shared: Arc<Shared<P>>, run: RunId) {
-    tokio::spawn(async move {
-        if let Err(error) = drive(&shared, run).await {
-            tracing::error!(run.id = %run, error = %error, "the run stops until the next start");
+/// Why a run faults whatever its document says.
+#[derive(Debug, Clone, Copy)]
+enum Stuck {
+    /// The bundle that was journalled does not open.
+    Bundle,
+    /// The run was started under rules that this program does not know.
+    Semantics,
+    /// Its rows are not what was written.
+    Damaged,
+    /// The machine panicked on an event, and would again.
+    Panicked,
+    /// The machine has not ended and owes nothing.
+    Stalled,
+}
+
+impl Stuck {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bundle => "bundle-damaged",
+            Self::Semantics => "semantics-version",
+            Self::Damaged => "journal-damaged",
+            Self::Panicked => "machine-panicked",
+            Self::Stalled => "machine-stalled",
         }
-    });
+    }
 }
 
-/// A run while it is driven.
-struct Driver<'a, P> {
-    shared: &'a Shared<P>,
-    run: RunId,
-    document: Document,
-    seal: RunSeal,
-    state: State,
-    events: u64,
-}
+/// What folding comes to: the effect owed, or why there is none.
+type Owed = Result<Effect, Stuck>;
 
 /// What came of an effect.
 enum Next {
     Event(Event),
-    Ended,
+    Ended(Outcome),
     Stopped,
 }
 
-async fn drive<P: Perform>(shared: &Shared<P>, run: RunId) -> Result<(), JournalError> {
+/// Drives a run until it has ended or can't go on in this process.
+pub(super) async fn drive<P: Perform>(shared: Arc<Shared<P>>, run: RunId) {
+    if let Err(error) = take_up(&shared, run).await {
+        let code = error.code();
+        let error: &(dyn std::error::Error + 'static) = &error;
+        tracing::error!(run.id = %run, code, error, "the run stops until the next start");
+    }
+    shared.let_go(run);
+}
+
+async fn take_up<P: Perform>(shared: &Arc<Shared<P>>, run: RunId) -> Result<(), JournalError> {
     let Some(row) = shared.journal.run(run)? else { return Ok(()) };
-    let seal = shared.journal.seal_of(run, &row)?;
-    let Ok(document) = writ_workflow::bundle::open(&row.bundle) else {
-        return fault(shared, run, "bundle").await;
-    };
+    if row.status.phase.is_final() {
+        return Ok(());
+    }
+    let seal = Arc::new(shared.journal.seal_of(run, &row)?);
+    if let Some(outcome) = Journal::outcome(&seal, &row)? {
+        return close(shared, run, &outcome).await;
+    }
     tracing::debug!(run.id = %run, workspace = row.workspace, "driving");
-    let mut driver = Driver { shared, run, document, seal, state: State::new(), events: 0 };
-    let mut effects = driver.replay()?;
-    if driver.state.version() != SEMANTICS_VERSION {
-        return fault(shared, run, "semantics-version").await;
-    }
-    while let Some(effect) = effects.pop() {
+    let mut driver = match Driver::of(shared, &seal, &row) {
+        Ok(driver) => driver,
+        Err(stuck) => return end(shared, &seal, fault(stuck)).await,
+    };
+    let mut owed = driver.replay().await?;
+    loop {
+        let effect = match owed {
+            Ok(effect) => effect,
+            Err(stuck) => return end(shared, &seal, fault(stuck)).await,
+        };
         match driver.perform(effect).await? {
-            Next::Ended | Next::Stopped => return Ok(()),
-            Next::Event(event) => effects = driver.take(event).await?,
+            Next::Event(event) => owed = driver.take(event).await?,
+            Next::Ended(outcome) => return end(shared, &seal, outcome).await,
+            Next::Stopped => return Ok(()),
         }
     }
-    Ok(())
 }
 
-async fn fault<P: Perform>(shared: &Shared<P>, run: RunId, code: &str) -> Result<(), JournalError> {
-    shared.journal.move_to(run, "faulted", Some(code.to_owned()), None).await?;
-    shared.news.notify_one();
-    Ok(())
+/// A run while it is driven.
+struct Driver<P> {
+    shared: Arc<Shared<P>>,
+    workspace: String,
+    document: Arc<Document>,
+    seal: Arc<RunSeal>,
+    state: State,
+    events: u64,
 }
 
-impl<P: Perform> Driver<'_, P> {
-    /// Folds the journal; returns what the last event owes.
-    fn replay(&mut self) -> Result<Vec<Effect>, JournalError> {
-        let mut effects = Vec::new();
-        for (event, at) in self.shared.journal.events(&self.seal)? {
-            let state = std::mem::take(&mut self.state);
-            (self.state, effects) = on(&self.document, state, event, at, &Jaq);
-            self.events += 1;
+impl<P: Perform> Driver<P> {
+    fn of(shared: &Arc<Shared<P>>, seal: &Arc<RunSeal>, row: &RunRow) -> Result<Self, Stuck> {
+        if row.semantics != SEMANTICS_VERSION {
+            return Err(Stuck::Semantics);
         }
-        Ok(effects)
+        let document = writ_workflow::bundle::open(&row.bundle).map_err(|_| Stuck::Bundle)?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            workspace: row.workspace.clone(),
+            document: Arc::new(document),
+            seal: Arc::clone(seal),
+            state: State::new(),
+            events: 0,
+        })
+    }
+
+    /// Folds the journal.
+    async fn replay(&mut self) -> Result<Owed, JournalError> {
+        let (shared, seal) = (Arc::clone(&self.shared), Arc::clone(&self.seal));
+        let read = tokio::task::spawn_blocking(move || shared.journal.events(&seal)).await;
+        match read {
+            Ok(Ok(events)) => Ok(self.fold(events).await),
+            Ok(Err(error)) if error.is_damage() => Ok(Err(Stuck::Damaged)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Err(Stuck::Panicked)),
+        }
     }
 
     /// Journals an event, then folds it.
-    async fn take(&mut self, event: Event) -> Result<Vec<Effect>, JournalError> {
+    async fn take(&mut self, event: Event) -> Result<Owed, JournalError> {
         let now = self.shared.perform.now();
         self.shared.journal.append(&self.seal, self.events, &event, now).await?;
-        self.events += 1;
-        let state = std::mem::take(&mut self.state);
-        let (document, jaq) = (&self.document, &Jaq);
-        // Expressions are bounded in size, but may take milliseconds.
-        let (state, effects) = tokio::task::block_in_place(|| on(document, state, event, now, jaq));
+        self.shared.news.notify_one();
+        Ok(self.fold(vec![(event, now)]).await)
+    }
+
+    /// Folds events that are in the journal. Expressions are bounded, but may take their time: so
+    /// not on a thread that serves others.
+    async fn fold(&mut self, events: Vec<(Event, UnixMillis)>) -> Owed {
+        self.events = self.events.saturating_add(events.len() as u64);
+        let document = Arc::clone(&self.document);
+        let mut state = std::mem::take(&mut self.state);
+        let folded = tokio::task::spawn_blocking(move || {
+            let mut owed = None;
+            for (event, at) in events {
+                let effects;
+                (state, effects) = on(&document, state, event, at, &Jaq);
+                // An event about nothing in flight owes nothing; what was owed still is. The
+                // machine has one effect in flight.
+                owed = effects.into_iter().next().or(owed);
+            }
+            (state, owed)
+        });
+        let (state, owed) = folded.await.map_err(|_| Stuck::Panicked)?;
         self.state = state;
-        Ok(effects)
+        owed.ok_or(Stuck::Stalled)
     }
 
     async fn perform(&self, effect: Effect) -> Result<Next, JournalError> {
         match effect {
             Effect::CallAction(call) => self.call(call).await,
-            Effect::RunCode(code) => {
-                let (step, attempt) = (code.step.clone(), code.attempt);
-                let _turn = self.shared.performing.acquire().await;
-                Ok(match self.shared.perform.run_code(self.run, code).await {
-                    Performed::Done(result) => {
-                        Next::Event(Event::CodeFinished { step, attempt, result })
-                    }
-                    Performed::Interrupted => Next::Stopped,
-                })
-            }
+            Effect::RunCode(code) => Ok(self.run(code).await),
             Effect::StartTimer { step, attempt, at } => {
                 tokio::time::sleep(at.until(self.shared.perform.now())).await;
                 Ok(Next::Event(Event::TimerFired { step, attempt }))
             }
-            Effect::Finish(outcome) => self.finish(&outcome).await,
+            Effect::Finish(outcome) => Ok(Next::Ended(outcome)),
         }
     }
 
     async fn call(&self, call: ActionCall) -> Result<Next, JournalError> {
-        let (step, attempt) = (call.step.clone(), call.attempt);
-        if let Some(settled) = self.settle(&call).await? {
-            return Ok(settled);
+        let (run, step, attempt) = (self.seal.run(), call.step.clone(), call.attempt);
+        if let Some(event) = doubt::settle(&self.shared, run, &call).await? {
+            return Ok(Next::Event(event));
         }
-        self.shared.journal.begin(self.run, &step, attempt).await?;
-        let _turn = self.shared.performing.acquire().await;
-        Ok(match self.shared.perform.call_action(self.run, call).await {
+        // Before it is begun: what only waits its turn has certainly not happened.
+        let Ok(_turn) = self.shared.turns.take(&self.workspace).await else {
+            return Ok(Next::Stopped);
+        };
+        self.shared.journal.begin(run, &step, attempt).await?;
+        Ok(match self.shared.perform.call_action(run, call).await {
             Performed::Done(result) => Next::Event(Event::ActionFinished { step, attempt, result }),
             Performed::Interrupted => Next::Stopped,
         })
     }
 
-    /// What was begun before a crash: again, or a person decides. `None`: call it (again).
-    async fn settle(&self, call: &ActionCall) -> Result<Option<Next>, JournalError> {
-        let (run, step, attempt) = (self.run, &call.step, call.attempt);
-        if !self.shared.journal.was_begun(run, step, attempt)? {
-            return Ok(None);
-        }
-        match self.shared.perform.recovery(run, call).await {
-            Recovery::Again | Recovery::AgainWithSameKey => return Ok(None),
-            Recovery::Ask => {}
-        }
-        let decision = self.ask(step, attempt).await?;
-        self.shared.journal.move_to(run, "running", None, None).await?;
-        self.shared.news.notify_one();
-        match decision {
-            Decision::Retry => {
-                self.shared.journal.spend_decision(run, step, attempt).await?;
-                Ok(None)
-            }
-            Decision::Fail => {
-                let error = StepError::standard("runtime", 500, "interrupted", &step.task);
-                let (step, result) = (step.clone(), Err(error));
-                Ok(Some(Next::Event(Event::ActionFinished { step, attempt, result })))
-            }
-        }
-    }
-
-    /// Suspends until a person has decided.
-    async fn ask(&self, step: &StepId, attempt: u32) -> Result<Decision, JournalError> {
-        let journal = &self.shared.journal;
-        loop {
-            let decided = self.shared.decided.notified();
-            if let Some(decision) = journal.decision(self.run, step, attempt)? {
-                return Ok(decision);
-            }
-            let suspended = journal.run(self.run)?.is_some_and(|row| row.phase == "suspended");
-            if !suspended {
-                journal.move_to(self.run, "suspended", None, Some((step, attempt))).await?;
-                self.shared.news.notify_one();
-            }
-            // A decision between the look and the wait is found at the next look.
-            let _ = tokio::time::timeout(CLOSE_RETRY, decided).await;
-        }
-    }
-
-    /// Outcome durable → jail closes → phase told.
-    async fn finish(&self, outcome: &Outcome) -> Result<Next, JournalError> {
-        let (phase, code) = match outcome {
-            Outcome::Completed { .. } => ("completed", None),
-            Outcome::Faulted { error } => {
-                ("faulted", Some(error.code.clone().unwrap_or_else(|| "faulted".to_owned())))
-            }
+    /// Code has no effect outside its sandbox, so it may always run again.
+    async fn run(&self, code: CodeRun) -> Next {
+        let (step, attempt) = (code.step.clone(), code.attempt);
+        let Ok(_turn) = self.shared.turns.take(&self.workspace).await else {
+            return Next::Stopped;
         };
-        let bytes = serde_json::to_vec(outcome).map_err(|_| JournalError::Row)?;
-        self.shared.journal.finish(&self.seal, phase == "completed", &bytes).await?;
-        while let Err(error) = self.shared.perform.close(self.run, outcome).await {
-            tracing::warn!(run.id = %self.run, error = %error, "the jail does not close the run");
-            tokio::time::sleep(CLOSE_RETRY).await;
+        match self.shared.perform.run_code(self.seal.run(), code).await {
+            Performed::Done(result) => Next::Event(Event::CodeFinished { step, attempt, result }),
+            Performed::Interrupted => Next::Stopped,
         }
-        self.shared.journal.move_to(self.run, phase, code, None).await?;
-        self.shared.news.notify_one();
-        Ok(Next::Ended)
     }
+}
+
+fn fault(stuck: Stuck) -> Outcome {
+    Outcome::Faulted { error: StepError::standard("runtime", 500, stuck.code(), "/") }
+}
+
+/// Outcome durable, then closed.
+async fn end<P: Perform>(
+    shared: &Shared<P>,
+    seal: &RunSeal,
+    outcome: Outcome,
+) -> Result<(), JournalError> {
+    shared.journal.finish(seal, &outcome).await?;
+    close(shared, seal.run(), &outcome).await
+}
+
+/// The jail closes the run, then its phase is told.
+async fn close<P: Perform>(
+    shared: &Shared<P>,
+    run: RunId,
+    outcome: &Outcome,
+) -> Result<(), JournalError> {
+    let mut wait = CLOSE_RETRY;
+    while let Err(error) = shared.perform.close(run, outcome).await {
+        tracing::warn!(run.id = %run, error = %error, "the jail does not close the run");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(CLOSE_RETRY_MAX);
+    }
+    shared.journal.move_to(run, RunStatus::ended(outcome)).await?;
+    shared.news.notify_one();
+    Ok(())
 }

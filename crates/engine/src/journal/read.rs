@@ -2,23 +2,20 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 use writ_model::{RunId, StepId, UnixMillis};
-use writ_workflow::Event;
+use writ_workflow::{Event, Outcome};
 use zeroize::Zeroizing;
 
 use super::{Journal, JournalError, seal::RunSeal};
+use crate::status::{OutboxItem, Phase, RunStatus, Suspended};
 
 /// A run as it stands in the journal.
 pub(crate) struct RunRow {
     pub(crate) workspace: String,
     pub(crate) acceptance: String,
     pub(crate) bundle: Vec<u8>,
-    pub(crate) phase: String,
-    pub(crate) code: Option<String>,
-    pub(crate) step: Option<StepId>,
-    pub(crate) attempt: Option<u32>,
-    pub(crate) completed: Option<bool>,
-    pub(crate) has_outcome: bool,
-    wrapped_key: Vec<u8>,
+    pub(crate) semantics: u32,
+    pub(crate) status: RunStatus,
+    wrapped_key: Option<Vec<u8>>,
     run_key: Vec<u8>,
     outcome: Option<Vec<u8>>,
 }
@@ -30,39 +27,72 @@ pub(crate) enum Decision {
     Fail,
 }
 
-impl RunRow {
+/// A run's columns, before they are looked at.
+struct Columns {
+    run: RunRow,
+    phase: String,
+    step: Option<String>,
+}
+
+impl Columns {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let step: Option<String> = row.get(5)?;
-        let outcome: Option<Vec<u8>> = row.get(10)?;
-        Ok(Self {
-            workspace: row.get(0)?,
-            acceptance: row.get(1)?,
-            bundle: row.get(2)?,
-            phase: row.get(3)?,
-            code: row.get(4)?,
-            step: step.and_then(|text| serde_json::from_str(&text).ok()),
-            attempt: row.get(6)?,
-            completed: row.get(7)?,
-            wrapped_key: row.get(8)?,
-            run_key: row.get(9)?,
-            has_outcome: outcome.is_some(),
-            outcome,
-        })
+        let status = RunStatus {
+            phase: Phase::Running,
+            code: row.get("code")?,
+            step: None,
+            attempt: row.get("attempt")?,
+        };
+        let run = RunRow {
+            workspace: row.get("workspace")?,
+            acceptance: row.get("acceptance")?,
+            bundle: row.get("bundle")?,
+            semantics: row.get("semantics")?,
+            status,
+            wrapped_key: row.get("wrapped_key")?,
+            run_key: row.get("run_key")?,
+            outcome: row.get("outcome")?,
+        };
+        Ok(Self { run, phase: row.get("phase")?, step: row.get("step")? })
     }
+
+    fn check(self) -> Result<RunRow, JournalError> {
+        let Self { mut run, phase, step } = self;
+        run.status.phase = Phase::named(&phase).ok_or(JournalError::Row)?;
+        run.status.step = step.map(|text| step_of(&text)).transpose()?;
+        Ok(run)
+    }
+}
+
+fn step_of(text: &str) -> Result<StepId, JournalError> {
+    serde_json::from_str(text).map_err(|_| JournalError::Row)
 }
 
 impl Journal {
     /// A run, if it is there.
     pub(crate) fn run(&self, run: RunId) -> Result<Option<RunRow>, JournalError> {
-        Ok(self
-            .reader()
-            .query_row(
-                "SELECT workspace, acceptance, bundle, phase, code, step, attempt, completed,
-                        wrapped_key, run_key, outcome FROM run WHERE id = ?1",
-                params![run.to_string()],
-                RunRow::read,
-            )
-            .optional()?)
+        self.reader()
+            .query_row("SELECT * FROM run WHERE id = ?1", params![run.to_string()], Columns::read)
+            .optional()?
+            .map(Columns::check)
+            .transpose()
+    }
+
+    /// Runs that wait for a person.
+    pub(crate) fn suspended(&self) -> Result<Vec<Suspended>, JournalError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT id, step, attempt FROM run WHERE phase = 'suspended' ORDER BY id",
+        )?;
+        statement
+            .query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
+            })?
+            .map(|row| {
+                let (run, step, attempt) = row?;
+                let run = run.parse().map_err(|_| JournalError::Row)?;
+                Ok(Suspended { run, step: step_of(&step)?, attempt })
+            })
+            .collect()
     }
 
     /// Runs that have not ended.
@@ -76,9 +106,9 @@ impl Journal {
             .collect()
     }
 
-    /// The run's key.
+    /// The key that seals the run's data.
     pub(crate) fn seal_of(&self, run: RunId, row: &RunRow) -> Result<RunSeal, JournalError> {
-        self.storage.unwrap(run, &row.wrapped_key)
+        self.storage.unwrap(run, row.wrapped_key.as_deref().ok_or(JournalError::Erased)?)
     }
 
     /// The run key that the client drew.
@@ -91,12 +121,11 @@ impl Journal {
         Ok(Zeroizing::new(bytes))
     }
 
-    /// How the run ended.
-    pub(crate) fn outcome(
-        seal: &RunSeal,
-        row: &RunRow,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, JournalError> {
-        row.outcome.as_deref().map(|sealed| seal.open("outcome", 0, sealed)).transpose()
+    /// How the run ended, if its end is written.
+    pub(crate) fn outcome(seal: &RunSeal, row: &RunRow) -> Result<Option<Outcome>, JournalError> {
+        let Some(sealed) = &row.outcome else { return Ok(None) };
+        let bytes = seal.open("outcome", 0, sealed)?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| JournalError::Row)
     }
 
     /// The run's events, oldest first, with when each was taken.
@@ -159,11 +188,12 @@ impl Journal {
     }
 
     /// What the control plane is to be told, oldest first.
-    pub(crate) fn outbox(&self) -> Result<Vec<(i64, String)>, JournalError> {
+    pub(crate) fn outbox(&self) -> Result<Vec<OutboxItem>, JournalError> {
         let reader = self.reader();
         let mut statement =
             reader.prepare_cached("SELECT id, payload FROM outbox ORDER BY id LIMIT 256")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement
+            .query_map([], |row| Ok(OutboxItem { id: row.get(0)?, payload: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

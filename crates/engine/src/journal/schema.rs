@@ -1,20 +1,32 @@
 //! The journal's tables, and the settings that make a commit durable.
+//!
+//! Invariants: a setting that did not take is an error; a file of another version is refused; the
+//! file is its owner's alone, and one process at a time has it.
 
-use std::path::Path;
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::Duration,
+};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
-use super::JournalError;
+use super::{JournalError, seal::StorageKey};
 
 /// The schema that this program reads and writes.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+
+/// `synchronous = FULL`, as SQLite reports it.
+const FULL: i64 = 2;
 
 const TABLES: &str = "
+    CREATE TABLE meta (key_check BLOB NOT NULL) STRICT;
     CREATE TABLE run (
         id TEXT PRIMARY KEY, workspace TEXT NOT NULL, automation TEXT NOT NULL,
-        acceptance TEXT NOT NULL, bundle BLOB NOT NULL, wrapped_key BLOB NOT NULL,
-        run_key BLOB NOT NULL, phase TEXT NOT NULL, code TEXT, step TEXT, attempt INTEGER,
-        outcome BLOB, completed INTEGER) STRICT;
+        acceptance TEXT NOT NULL, bundle BLOB NOT NULL, semantics INTEGER NOT NULL,
+        wrapped_key BLOB, run_key BLOB NOT NULL, phase TEXT NOT NULL, code TEXT, step TEXT,
+        attempt INTEGER, outcome BLOB) STRICT;
     CREATE INDEX run_open ON run (phase);
     CREATE TABLE event (
         run TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, sealed BLOB NOT NULL,
@@ -28,26 +40,78 @@ const TABLES: &str = "
     CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, payload TEXT NOT NULL) STRICT;
 ";
 
-/// Opens or makes the file.
-pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
+/// Takes the journal for this process; the lock goes with the process, however it ends.
+pub(super) fn lock(path: &Path) -> Result<File, JournalError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = owned(Path::new(&name)).map_err(JournalError::File)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::InUse),
+        Err(TryLockError::Error(source)) => Err(JournalError::File(source)),
+    }
+}
+
+/// Opens or makes the file, to write.
+pub(super) fn writer(path: &Path, storage: &StorageKey) -> Result<Connection, JournalError> {
+    // SQLite gives its write-ahead log the permissions of the database.
+    drop(owned(path).map_err(JournalError::File)?);
+    let mut connection = connect(path)?;
+    set(&connection, "journal_mode", &"wal".to_owned())?;
+    set(&connection, "secure_delete", &1_i64)?;
+    match version(&connection)? {
+        VERSION => {}
+        0 => create(&mut connection, storage)?,
+        found => return Err(JournalError::Version { found, known: VERSION }),
+    }
+    check_key(&connection, storage)?;
+    Ok(connection)
+}
+
+/// Opens the file that [`writer`] has opened, to read.
+pub(super) fn reader(path: &Path) -> Result<Connection, JournalError> {
+    let connection = connect(path)?;
+    set(&connection, "query_only", &1_i64)?;
+    Ok(connection)
+}
+
+fn owned(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
+}
+
+fn connect(path: &Path) -> Result<Connection, JournalError> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "secure_delete", "ON")?;
-    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    if synchronous != 2 {
-        return Err(JournalError::Row);
-    }
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        VERSION => Ok(connection),
-        0 => {
-            connection.execute_batch(&format!(
-                "BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-            ))?;
-            Ok(connection)
-        }
-        found => Err(JournalError::Version { found, known: VERSION }),
-    }
+    connection.busy_timeout(Duration::from_secs(10))?;
+    set(&connection, "synchronous", &FULL)?;
+    Ok(connection)
+}
+
+/// Makes a setting and looks whether it took: SQLite ignores what it can't do.
+fn set<T>(connection: &Connection, name: &'static str, value: &T) -> Result<(), JournalError>
+where
+    T: rusqlite::ToSql + rusqlite::types::FromSql + PartialEq,
+{
+    connection.pragma_update(None, name, value)?;
+    let found: T = connection.pragma_query_value(None, name, |row| row.get(0))?;
+    if found == *value { Ok(()) } else { Err(JournalError::Setting(name)) }
+}
+
+fn version(connection: &Connection) -> Result<i64, JournalError> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+fn create(connection: &mut Connection, storage: &StorageKey) -> Result<(), JournalError> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES)?;
+    transaction
+        .execute("INSERT INTO meta (key_check) VALUES (?1)", params![storage.new_check()?])?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+/// A wrong storage key is told apart from a damaged run before any run is judged.
+fn check_key(connection: &Connection, storage: &StorageKey) -> Result<(), JournalError> {
+    let check: Vec<u8> =
+        connection.query_row("SELECT key_check FROM meta", [], |row| row.get(0))?;
+    storage.check(&check)
 }

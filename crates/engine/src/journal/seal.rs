@@ -12,12 +12,25 @@ use zeroize::Zeroizing;
 
 use super::JournalError;
 
+/// Place of the value that tells whether a storage key is the journal's.
+const CHECK: &str = "storage-key check";
+
 /// The runner's storage key.
 pub(crate) struct StorageKey(RandomizedNonceKey);
 
 impl StorageKey {
     pub(super) fn new(bytes: &Zeroizing<[u8; 32]>) -> Result<Self, JournalError> {
         Ok(Self(key(bytes.as_slice())?))
+    }
+
+    /// A value by which this key is known again.
+    pub(super) fn new_check(&self) -> Result<Vec<u8>, JournalError> {
+        seal(&self.0, CHECK, &[])
+    }
+
+    /// Whether this is the key that made `check`.
+    pub(super) fn check(&self, check: &[u8]) -> Result<(), JournalError> {
+        open(&self.0, CHECK, check).map(drop).map_err(|_| JournalError::StorageKey)
     }
 
     /// Draws a run's key; returns it with its wrapped form.
@@ -70,7 +83,9 @@ fn key(bytes: &[u8]) -> Result<RandomizedNonceKey, JournalError> {
 }
 
 fn seal(key: &RandomizedNonceKey, place: &str, value: &[u8]) -> Result<Vec<u8>, JournalError> {
-    let mut sealed = value.to_vec();
+    // Room for the tag at once: growing would leave the value behind in freed memory.
+    let mut sealed = Vec::with_capacity(value.len() + AES_256_GCM.tag_len());
+    sealed.extend_from_slice(value);
     let nonce = key
         .seal_in_place_append_tag(Aad::from(place.as_bytes()), &mut sealed)
         .map_err(|_| JournalError::Sealed)?;

@@ -1,9 +1,18 @@
-//! One HTTP/1.1 exchange: TLS unless the host says plaintext, no redirects, bounded in size and
-//! time, one connection.
+//! One HTTP/1.1 exchange on one connection: TLS unless the host says plaintext.
+//!
+//! In: a checked socket, a rendered request, the credential. Out: the JSON of a successful answer.
+//!
+//! Invariants:
+//! * redirects are never followed; an encoded body is never decoded;
+//! * a body is read only after its status is one that means success, and only up to
+//!   [`RESPONSE_BODY_MAX`]; a head has bounds too;
+//! * everything ends by the deadline.
+//!
+//! Not here: what of the answer leaves (`project`, `redact`).
 
-use std::{net::TcpStream, sync::Arc, time::Duration};
+use std::{net::TcpStream, sync::Arc, time::Instant};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -11,58 +20,60 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use writ_model::{ConnectionHost, limits::RESPONSE_BODY_MAX, pack::ResponseTemplate};
 use zeroize::Zeroizing;
 
-use super::{Failed, request::Rendered};
-use crate::secret_memory::SecretBytes;
+use super::{Failed, request::Rendered, retry_after::retry_after_s};
+use crate::{clock, secret_memory::SecretBytes};
 
-/// Longest wait that a service can ask for, in seconds.
-const RETRY_AFTER_MAX_S: u64 = 24 * 3600;
+/// Most header fields of an answer.
+const HEADERS_MAX: usize = 100;
+/// Longest head of an answer, in bytes, and what is held of a body at a time. The buffer grows in
+/// steps, so that up to twice as much may get through.
+const HEAD_MAX: usize = 64 * 1024;
 
-/// A service's answer.
-pub(super) struct Answer {
-    status: u16,
-    retry_after_s: Option<u64>,
-    body: Vec<u8>,
+/// One call, ready to be made.
+pub(super) struct Call<'a> {
+    pub(super) host: &'a ConnectionHost,
+    pub(super) request: &'a Rendered,
+    pub(super) credential: &'a SecretBytes,
+    pub(super) template: &'a ResponseTemplate,
+    pub(super) deadline: Instant,
 }
 
-/// Sends the request with the credential, and reads the answer.
+/// Sends the request with the credential, and reads the answer; null if it has no body.
 pub(super) fn exchange(
     socket: TcpStream,
-    host: &ConnectionHost,
-    request: &Rendered,
-    credential: &SecretBytes,
-    (roots, timeout_s): (Arc<RootCertStore>, u32),
-) -> Result<Answer, Failed> {
+    call: &Call<'_>,
+    roots: Arc<RootCertStore>,
+) -> Result<Value, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
+        .enable_io()
+        .enable_time()
         .build()
         .map_err(|_| Failed::new("cell-runtime"))?;
-    let limit = Duration::from_secs(u64::from(timeout_s));
     runtime.block_on(async {
-        let sent = send(socket, host, request, credential, roots);
-        tokio::time::timeout(limit, sent).await.unwrap_or(Err(Failed::new("http-timeout")))
+        let sent = send(socket, call, roots);
+        let late = |_| Failed::new("http-timeout");
+        tokio::time::timeout_at(call.deadline.into(), sent).await.map_err(late)?
     })
 }
 
 async fn send(
     socket: TcpStream,
-    host: &ConnectionHost,
-    request: &Rendered,
-    credential: &SecretBytes,
+    call: &Call<'_>,
     roots: Arc<RootCertStore>,
-) -> Result<Answer, Failed> {
+) -> Result<Value, Failed> {
     let failed = |_| Failed::new("connect-failed");
     socket.set_nonblocking(true).map_err(failed)?;
     let socket = tokio::net::TcpStream::from_std(socket).map_err(failed)?;
-    let request = build(host, request, credential)?;
-    if host.plaintext {
-        return converse(socket, request).await;
+    if call.host.plaintext {
+        return converse(socket, call).await;
     }
-    converse(tls(socket, host, roots).await?, request).await
+    converse(tls(socket, call.host, roots).await?, call).await
 }
 
 async fn tls(
@@ -81,50 +92,22 @@ async fn tls(
     TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(|_| failed())
 }
 
-/// Puts the credential where the connection's kind says (RFC 6750 §2.1).
-fn build(
-    host: &ConnectionHost,
-    request: &Rendered,
-    credential: &SecretBytes,
-) -> Result<Request<Full<Bytes>>, Failed> {
-    let malformed = || Failed::new("http-request");
-    let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
-    bearer.extend_from_slice(credential.expose());
-    let mut authorization = HeaderValue::from_bytes(&bearer).map_err(|_| malformed())?;
-    authorization.set_sensitive(true);
-    let standard = if host.plaintext { 80 } else { 443 };
-    let authority = if host.port == standard { host.host.clone() } else { host.to_string() };
-    let mut built = Request::builder()
-        .method(request.method)
-        .uri(&request.target)
-        .header(header::HOST, authority)
-        .header(header::USER_AGENT, concat!("writ/", env!("CARGO_PKG_VERSION")))
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::CONNECTION, "close")
-        .header(header::AUTHORIZATION, authorization);
-    for (name, value) in &request.headers {
-        let name: HeaderName = name.parse().map_err(|_| malformed())?;
-        built = built.header(name, HeaderValue::from_str(value).map_err(|_| malformed())?);
-    }
-    built
-        .body(Full::new(Bytes::from(request.body.clone().unwrap_or_default())))
-        .map_err(|_| malformed())
-}
-
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, Failed> {
-    let failed = || Failed::new("http-failed");
+    call: &Call<'_>,
+) -> Result<Value, Failed> {
+    let failed = |_| Failed::new("http-failed");
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_headers(100)
-        .max_buf_size(64 * 1024)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_MAX)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|_| failed())?;
+        .map_err(failed)?;
+    // The credential is copied onto the heap once there is somebody to send it to.
+    let request = build(call)?;
     let exchanged = async {
-        let response = sender.send_request(request).await.map_err(|_| failed())?;
-        answer(response).await
+        let response = sender.send_request(request).await.map_err(failed)?;
+        read(response, call.template).await
     };
     let mut exchanged = std::pin::pin!(exchanged);
     let mut connection = std::pin::pin!(connection);
@@ -135,46 +118,109 @@ async fn converse(
     }
 }
 
-async fn answer(response: Response<Incoming>) -> Result<Answer, Failed> {
+/// Puts the credential where the connection's kind says (RFC 6750 §2.1).
+fn build(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failed> {
+    let malformed = || Failed::new("http-request");
+    let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
+    bearer.extend_from_slice(call.credential.expose());
+    let mut authorization = HeaderValue::from_bytes(&bearer).map_err(|_| malformed())?;
+    authorization.set_sensitive(true);
+    let mut built = Request::builder()
+        .method(call.request.method)
+        .uri(&call.request.target)
+        .header(header::HOST, authority(call.host))
+        .header(header::USER_AGENT, concat!("writ/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::CONNECTION, "close")
+        .header(header::AUTHORIZATION, authorization);
+    for (name, value) in &call.request.headers {
+        built = built.header::<&HeaderName, &HeaderValue>(name, value);
+    }
+    built
+        .body(Full::new(Bytes::from(call.request.body.clone().unwrap_or_default())))
+        .map_err(|_| malformed())
+}
+
+/// The host as `Host` writes it (RFC 9110 §7.2): IPv6 literals in brackets, no standard port.
+fn authority(host: &ConnectionHost) -> String {
+    let name = match host.host.parse::<std::net::Ipv6Addr>() {
+        Ok(literal) => format!("[{literal}]"),
+        Err(_) => host.host.clone(),
+    };
+    let standard = if host.plaintext { 80 } else { 443 };
+    if host.port == standard { name } else { format!("{name}:{}", host.port) }
+}
+
+async fn read(response: Response<Incoming>, template: &ResponseTemplate) -> Result<Value, Failed> {
     let status = response.status().as_u16();
-    let retry_after_s = retry_after(response.headers());
-    let encoding = response.headers().get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|encoding| encoding != "identity") {
-        return Err(Failed { status: Some(status), ..Failed::new("http-encoding") });
+    if !template.success.contains(&status) {
+        let redirect = response.status().is_redirection();
+        let code = if redirect { "http-redirect" } else { "http-status" };
+        let asked = response.headers().get(header::RETRY_AFTER);
+        let retry_after_s = asked
+            .and_then(|asked| asked.to_str().ok())
+            .and_then(|asked| retry_after_s(asked, clock::now()));
+        return Err(Failed { retry_after_s, ..Failed::answered(code, status) });
     }
-    let body = Limited::new(response.into_body(), RESPONSE_BODY_MAX)
-        .collect()
-        .await
-        .map_err(|error| {
-            let too_large = error.downcast_ref::<http_body_util::LengthLimitError>().is_some();
-            Failed::new(if too_large { "http-too-large" } else { "http-failed" })
-        })?
-        .to_bytes()
-        .to_vec();
-    Ok(Answer { status, retry_after_s, body })
+    if is_encoded(response.headers()) {
+        return Err(Failed::answered("http-encoding", status));
+    }
+    let body = Limited::new(response.into_body(), RESPONSE_BODY_MAX);
+    let body = body.collect().await.map_err(|error| {
+        let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+        Failed::answered(if too_large { "http-too-large" } else { "http-failed" }, status)
+    })?;
+    let body = body.to_bytes();
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|_| Failed::answered("response-not-json", status))
 }
 
-/// `Retry-After` in seconds (RFC 9110 §10.2.3). A date is not taken: the cell does not trust
-/// another clock.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.min(RETRY_AFTER_MAX_S))
+/// Whether the body is in another coding than asked for: nothing here unpacks.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let coded = |name: HeaderName, plain: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
+    };
+    coded(header::CONTENT_ENCODING, "identity") || coded(header::TRANSFER_ENCODING, "chunked")
 }
 
-/// The body, if the status is one that means success.
-pub(super) fn success(
-    template: &ResponseTemplate,
-    answer: &Answer,
-) -> Result<serde_json::Value, Failed> {
-    let status = Some(answer.status);
-    if !template.success.contains(&answer.status) {
-        let code =
-            if (300..400).contains(&answer.status) { "http-redirect" } else { "http-status" };
-        return Err(Failed { code, status, retry_after_s: answer.retry_after_s });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_has_brackets_for_ipv6_and_no_standard_port() {
+        for (host, port, plaintext, expected) in [
+            ("api.github.com", 443, false, "api.github.com"),
+            ("api.github.com", 8443, false, "api.github.com:8443"),
+            ("localhost", 80, true, "localhost"),
+            ("localhost", 443, true, "localhost:443"),
+            ("::1", 8080, true, "[::1]:8080"),
+            ("127.0.0.1", 8080, true, "127.0.0.1:8080"),
+        ] {
+            let host = ConnectionHost { host: host.to_owned(), port, plaintext };
+            assert_eq!(authority(&host), expected);
+        }
     }
-    if answer.body.is_empty() {
-        return Ok(serde_json::Value::Null);
+
+    #[test]
+    fn any_coding_but_the_one_asked_for_is_noticed() {
+        let encoded = |name: &'static str, values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            is_encoded(&headers)
+        };
+        assert!(!encoded("content-encoding", &[]));
+        assert!(!encoded("content-encoding", &["Identity"]));
+        assert!(encoded("content-encoding", &["identity", "gzip"]));
+        assert!(encoded("content-encoding", &["br"]));
+        assert!(!encoded("transfer-encoding", &["chunked"]));
+        assert!(encoded("transfer-encoding", &["gzip, chunked"]));
     }
-    serde_json::from_slice(&answer.body)
-        .map_err(|_| Failed { status, ..Failed::new("response-not-json") })
 }

@@ -1,24 +1,44 @@
 //! Parameters become a request: typed, bounded, percent-encoded; nothing else gets in.
+//!
+//! In: an order (the pack's action, parameters from a document). Out: a request without its
+//! credential, or a code: `parameter-*` is the document's fault, `pack-*` the pack's.
+//!
+//! Invariants:
+//! * a parameter in the path is one segment, and never one that resolvers take for another;
+//! * no control character reaches a path, a query or a header, encoded or not;
+//! * a pack sets neither the credential's header nor those that frame a message.
+//!
+//! Not here: which host (the connection), where the credential goes (`exchange`).
 
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use writ_jail_link::CellOrder;
-use writ_model::pack::{Idempotency, Parameter, ParameterType, RequestTemplate};
+use writ_model::pack::{Action, Idempotency, Parameter, ParameterType, RequestTemplate};
 
 use super::Failed;
 
 /// Longest text or list, unless the parameter says otherwise.
 const LENGTH_MAX: usize = 1024;
 
-/// Headers that a pack may not set: the connection and the cell do.
-const RESERVED: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "proxy-authorization",
+/// Headers that a pack may not set: the connection or the cell does, or they frame the message
+/// (RFC 9110 §7.6.1).
+const RESERVED: [&str; 16] = [
     "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 ];
 
 /// A request without its credential.
@@ -27,13 +47,22 @@ pub(super) struct Rendered {
     pub(super) method: &'static str,
     /// Path and query, encoded.
     pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Option<Vec<u8>>,
 }
 
 /// Renders an order's request.
 pub(super) fn render(order: &CellOrder) -> Result<Rendered, Failed> {
     let (action, given) = (&order.action, &order.parameters);
+    check_all(action, given)?;
+    let template = &action.request;
+    let body = body(template, given)?;
+    let headers = headers(action, &order.idempotency_key, body.is_some())?;
+    let target = format!("{}{}", path(&template.path, given)?, query(&template.query, given)?);
+    Ok(Rendered { method: template.method.as_str(), target, headers, body })
+}
+
+fn check_all(action: &Action, given: &Map<String, Value>) -> Result<(), Failed> {
     if given.keys().any(|name| !action.parameters.contains_key(name)) {
         return Err(Failed::new("parameter-unknown"));
     }
@@ -46,72 +75,86 @@ pub(super) fn render(order: &CellOrder) -> Result<Rendered, Failed> {
             Some(value) => check(declared, value)?,
         }
     }
-    let template = &action.request;
-    let mut headers = fixed_headers(template)?;
-    if let Idempotency::Key(header) = &action.idempotency {
-        headers.push((header.clone(), order.idempotency_key.clone()));
-    }
-    let body = body(template, given)?;
-    if body.is_some() {
-        headers.push(("content-type".to_owned(), "application/json".to_owned()));
-    }
-    let target = format!("{}{}", path(&template.path, given)?, query(&template.query, given));
-    Ok(Rendered { method: template.method.as_str(), target, headers, body })
+    Ok(())
 }
 
 fn check(declared: &Parameter, value: &Value) -> Result<(), Failed> {
     let longest = declared.max_length.unwrap_or(LENGTH_MAX);
-    let text = |text: &str| text.chars().count() <= longest;
+    let text = |text: &str, longest: usize| {
+        text.chars().count() <= longest
+            && (declared.one_of.is_empty() || declared.one_of.iter().any(|one| one == text))
+    };
     let fits = match (declared.kind, value) {
-        (ParameterType::String, Value::String(value)) => {
-            text(value) && (declared.one_of.is_empty() || declared.one_of.contains(value))
-        }
-        (ParameterType::Integer, Value::Number(value)) => value.is_i64(),
+        (ParameterType::String, Value::String(value)) => text(value, longest),
+        (ParameterType::Integer, Value::Number(value)) if value.is_i64() => true,
         (ParameterType::Boolean, Value::Bool(_)) => true,
-        (ParameterType::Strings, Value::Array(items)) => {
+        (ParameterType::Strings, Value::Array(items)) if items.iter().all(Value::is_string) => {
             items.len() <= longest
-                && items.iter().all(|item| {
-                    item.as_str().is_some_and(|item| item.chars().count() <= LENGTH_MAX)
-                })
+                && items.iter().filter_map(Value::as_str).all(|item| text(item, LENGTH_MAX))
         }
         _ => return Err(Failed::new("parameter-type")),
     };
     if fits { Ok(()) } else { Err(Failed::new("parameter-value")) }
 }
 
-fn fixed_headers(template: &RequestTemplate) -> Result<Vec<(String, String)>, Failed> {
+/// The pack's fixed headers, the idempotency key, and the body's type unless the pack says it.
+fn headers(
+    action: &Action,
+    idempotency_key: &str,
+    has_body: bool,
+) -> Result<Vec<(HeaderName, HeaderValue)>, Failed> {
+    let key = match &action.idempotency {
+        Idempotency::Key(header) => Some((header.as_str(), idempotency_key)),
+        Idempotency::Natural | Idempotency::None => None,
+    };
+    let fixed = action.request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut headers = Vec::new();
-    for (name, value) in &template.headers {
-        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(Failed::new("pack-header"));
+    for (name, value) in fixed.chain(key) {
+        let refused = || Failed::new("pack-header");
+        let name: HeaderName = name.parse().map_err(|_| refused())?;
+        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let twice = headers.iter().any(|(other, _)| *other == name);
+        if twice || RESERVED.contains(&name.as_str()) {
+            return Err(refused());
         }
-        headers.push((name.clone(), value.clone()));
+        headers.push((name, value));
+    }
+    if has_body && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
+        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     }
     Ok(headers)
 }
 
 /// Each `{name}` becomes one path segment, whatever is in it.
 fn path(template: &str, given: &Map<String, Value>) -> Result<String, Failed> {
-    if !template.starts_with('/') {
-        return Err(Failed::new("pack-path"));
-    }
+    let malformed = || Failed::new("pack-path");
     let mut path = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let (name, after) = after.split_once('}').ok_or(Failed::new("pack-path"))?;
+        let (name, after) = after.split_once('}').ok_or_else(malformed)?;
         let value = given.get(name).and_then(scalar).ok_or(Failed::new("parameter-missing"))?;
-        if matches!(value.as_str(), "" | "." | "..") {
+        if matches!(value.as_str(), "" | "." | "..") || value.contains(char::is_control) {
             return Err(Failed::new("parameter-value"));
         }
-        path.push_str(before);
+        path.push_str(literal(before).ok_or_else(malformed)?);
         path.push_str(&encode(&value));
         rest = after;
     }
-    path.push_str(rest);
+    path.push_str(literal(rest).ok_or_else(malformed)?);
+    let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
+    if !path.starts_with('/') || path.starts_with("//") || dots {
+        return Err(malformed());
+    }
     Ok(path)
 }
 
-fn query(names: &[String], given: &Map<String, Value>) -> String {
+/// A pack's own part of a path: `pchar` and `/` of RFC 3986 §3.3, already decoded.
+fn literal(text: &str) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
+    text.bytes().all(plain).then_some(text)
+}
+
+fn query(names: &[String], given: &Map<String, Value>) -> Result<String, Failed> {
     let mut query = String::new();
     for name in names {
         let value = match given.get(name) {
@@ -122,14 +165,16 @@ fn query(names: &[String], given: &Map<String, Value>) -> String {
             Some(value) => scalar(value),
             None => None,
         };
-        if let Some(value) = value {
-            query.push(if query.is_empty() { '?' } else { '&' });
-            query.push_str(&encode(name));
-            query.push('=');
-            query.push_str(&encode(&value));
+        let Some(value) = value else { continue };
+        if value.contains(char::is_control) {
+            return Err(Failed::new("parameter-value"));
         }
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(&encode(name));
+        query.push('=');
+        query.push_str(&encode(&value));
     }
-    query
+    Ok(query)
 }
 
 fn body(template: &RequestTemplate, given: &Map<String, Value>) -> Result<Option<Vec<u8>>, Failed> {
@@ -169,71 +214,4 @@ fn encode(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn order(parameters: &Value) -> CellOrder {
-        let order = json!({
-            "name": "github.issues.create",
-            "action": {
-                "summary": "", "effect": "write", "idempotency": "none",
-                "parameters": {
-                    "owner": {"type": "string", "required": true},
-                    "repo": {"type": "string", "required": true, "max_length": 100},
-                    "state": {"type": "string", "enum": ["open", "closed"]},
-                    "title": {"type": "string"},
-                    "labels": {"type": "strings"},
-                },
-                "request": {
-                    "method": "POST", "path": "/repos/{owner}/{repo}/issues",
-                    "query": ["state"], "body": ["title", "labels"],
-                },
-                "response": {"success": [201], "projection": {"type": "object", "members": {}}},
-            },
-            "parameters": parameters,
-            "connection": {
-                "name": "secops/github", "kind": "bearer",
-                "hosts": [{"host": "api.github.com", "port": 443}], "secret": "local:a",
-            },
-            "idempotency_key": "k", "timeout_s": 5,
-        });
-        serde_json::from_value(order).unwrap()
-    }
-
-    #[test]
-    fn a_parameter_stays_one_path_segment_whatever_is_in_it() {
-        let rendered =
-            render(&order(&json!({"owner": "a/../b?x#y\r\nHost: evil", "repo": "r"}))).unwrap();
-        assert_eq!(rendered.target, "/repos/a%2F..%2Fb%3Fx%23y%0D%0AHost%3A%20evil/r/issues");
-    }
-
-    #[test]
-    fn dots_alone_are_refused_as_a_segment() {
-        for dots in [".", "..", ""] {
-            let refused = render(&order(&json!({"owner": dots, "repo": "r"})));
-            assert_eq!(refused, Err(Failed::new("parameter-value")));
-        }
-    }
-
-    #[test]
-    fn parameters_are_checked_against_the_pack() {
-        for (given, code) in [
-            (json!({"owner": "o"}), "parameter-missing"),
-            (json!({"owner": "o", "repo": "r", "x": 1}), "parameter-unknown"),
-            (json!({"owner": 1, "repo": "r"}), "parameter-type"),
-            (json!({"owner": "o", "repo": "r".repeat(101)}), "parameter-value"),
-            (json!({"owner": "o", "repo": "r", "state": "any"}), "parameter-value"),
-        ] {
-            assert_eq!(render(&order(&given)), Err(Failed::new(code)), "{code}");
-        }
-    }
-
-    #[test]
-    fn absent_parameters_are_absent_from_query_and_body() {
-        let rendered = render(&order(&json!({"owner": "o", "repo": "r", "title": "t"}))).unwrap();
-        assert_eq!(rendered.target, "/repos/o/r/issues");
-        assert_eq!(rendered.body.unwrap(), br#"{"title":"t"}"#);
-    }
-}
+mod tests;
