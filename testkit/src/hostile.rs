@@ -345,16 +345,24 @@ pub(crate) fn vouch(
     named: &SigningKey,
     claims: impl FnOnce(String) -> Value,
 ) -> Result<Login> {
-    let key = new_key()?;
-    let cic = commitment(&key)?;
     let extra = HeaderExtra {
         kid: Some(named.public().thumbprint().to_string()),
         ..HeaderExtra::default()
     };
-    let payload = claims(nonce_for(&cic)).to_string();
-    let random = SystemRandom::new();
-    let id_token = jws::sign(signer, &random, ObjectType::IdToken, extra, payload.as_bytes())?;
-    Ok(Login { idc: UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic }, key })
+    vouch_by(|cic| {
+        let payload = claims(nonce_for(cic)).to_string();
+        let random = SystemRandom::new();
+        Ok(jws::sign(signer, &random, ObjectType::IdToken, extra, payload.as_bytes())?)
+    })
+}
+
+/// A fresh key, its commitment, and whatever ID token is made over that.
+pub(crate) fn vouch_by(id_token: impl FnOnce(&str) -> Result<String>) -> Result<Login> {
+    let key = new_key()?;
+    let cic = commitment(&key)?;
+    let id_token = id_token(&cic)?;
+    let idc = UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic, refreshed: None };
+    Ok(Login { idc, key })
 }
 
 fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {

@@ -7,6 +7,8 @@
 
 pub mod github_stand_in;
 pub mod hostile;
+pub mod identity_provider;
+pub mod rsa_issuer;
 pub mod tenant;
 pub mod webhook_examples;
 pub mod world;

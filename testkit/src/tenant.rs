@@ -10,12 +10,13 @@ use writ_evidence::{
         UnverifiedEntry, sign_root,
     },
     digest::sha256,
-    idc::{Issuer, IssuerClient, IssuerKey},
+    issuer::{FetchedKeys, IdTokenAlgorithm, Issuer, IssuerClient, IssuerKey, TokenKeys},
+    jws::{self, HeaderExtra, ObjectType},
     key::SigningKey,
     seal::SealingPrivateKey,
     writ::{self, Operation, Order, WritClaims},
 };
-use writ_model::{Principal, RunnerGroupId, RunnerId, TenantId, UnixTime};
+use writ_model::{Actor, Principal, RunnerGroupId, RunnerId, TenantId, UnixTime};
 
 use crate::hostile::{Login, new_issuer_key, new_key, vouch};
 
@@ -29,15 +30,18 @@ pub const NOON: UnixTime = UnixTime(1_764_000_000);
 pub struct Anybody;
 
 impl MayAppend for Anybody {
-    fn may_append(&self, _: &CharterState, _: &Principal, _: &Change) -> Result<(), NotPermitted> {
+    fn may_append(&self, _: &CharterState, _: Actor<'_>, _: &Change) -> Result<(), NotPermitted> {
         Ok(())
     }
 }
 
 /// A tenant's keys, entries and state.
 pub struct Tenant {
+    root: SigningKey,
     issuer: SigningKey,
     jail: SigningKey,
+    /// Keys that the witness has fetched from issuers.
+    pub keys: FetchedKeys,
     /// Every entry, from entry 0.
     pub entries: Vec<UnverifiedEntry>,
     /// Their fold.
@@ -60,10 +64,15 @@ impl Tenant {
                 iss: ISSUER.to_owned(),
                 keys: vec![IssuerKey {
                     kid: issuer.public().thumbprint().to_string(),
-                    jwk: issuer.public().clone(),
+                    jwk: issuer.public().clone().into(),
                 }],
                 clients: vec![IssuerClient { client_id: "writ-cli".to_owned(), operations }],
+                jwks: None,
+                algorithms: vec![IdTokenAlgorithm::Es256, IdTokenAlgorithm::EdDsa],
                 max_age_s: 3600,
+                session_max_s: 12 * 3600,
+                subject_claim: "sub".to_owned(),
+                groups_claim: Some("groups".to_owned()),
             }],
             owners: vec![Principal { iss: ISSUER.to_owned(), sub: "owner".to_owned() }],
             runner: RunnerEnrollment {
@@ -79,7 +88,7 @@ impl Tenant {
         let signatures = vec![sign_root(&body, &root, &SystemRandom::new())?];
         let entry = UnverifiedEntry::Roots { body, signatures };
         let state = CharterState::found(&entry, TenantId(entry.digest()))?;
-        Ok(Self { issuer, jail, entries: vec![entry], state })
+        Ok(Self { root, issuer, jail, keys: FetchedKeys::default(), entries: vec![entry], state })
     }
 
     /// A login at this time.
@@ -96,6 +105,40 @@ impl Tenant {
         })
     }
 
+    /// A login whose ID token holds these claims, made from the nonce.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn log_in_with(&self, claims: impl FnOnce(String) -> serde_json::Value) -> Result<Login> {
+        vouch(&self.issuer, &self.issuer, claims)
+    }
+
+    /// An ID token of the tenant's issuer with these claims, bound to no key.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn id_token(&self, claims: &serde_json::Value) -> Result<String> {
+        let kid = Some(self.issuer.public().thumbprint().to_string());
+        let extra = HeaderExtra { kid, ..HeaderExtra::default() };
+        let payload = claims.to_string();
+        let random = SystemRandom::new();
+        Ok(jws::sign(&self.issuer, &random, ObjectType::IdToken, extra, payload.as_bytes())?)
+    }
+
+    /// An entry that the root key signed, as the next one.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn root_entry(&self, change: Change) -> Result<UnverifiedEntry> {
+        let body = EntryBody { seq: self.state.seq() + 1, prev: Some(self.state.head()), change };
+        let body = serde_json::to_string(&body)?;
+        let signatures = vec![sign_root(&body, &self.root, &SystemRandom::new())?];
+        Ok(UnverifiedEntry::Roots { body, signatures })
+    }
+
     /// Signs a change as a candidate for the next entry.
     ///
     /// # Errors
@@ -109,7 +152,7 @@ impl Tenant {
     ) -> Result<UnverifiedEntry> {
         let body = EntryBody { seq: self.state.seq() + 1, prev: Some(self.state.head()), change };
         let body = serde_json::to_string(&body)?;
-        let idc = login.idc.verify(self.state.issuers(), at)?;
+        let idc = login.idc.verify(self.state.issuers(), TokenKeys::Fetched(&self.keys), at)?;
         let claims = WritClaims {
             ten: self.state.ten(),
             principal: idc.principal().clone(),
@@ -135,7 +178,7 @@ impl Tenant {
         at: UnixTime,
         may: &impl MayAppend,
     ) -> Result<()> {
-        let claims = self.state.admit(&candidate, at, may)?;
+        let claims = self.state.admit(&candidate, &self.keys, at, may)?;
         let cosignature = charter::sign_cosignature(&claims, &self.jail, &SystemRandom::new())?;
         if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
             cosignatures.push(cosignature);

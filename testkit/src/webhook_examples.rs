@@ -1,9 +1,11 @@
 //! GitHub's real `secret_scanning_alert` payloads, from npm `@octokit/webhooks-examples`.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+
+use crate::world::parts;
 
 /// Every distinct payload, with the API version that it is from. The package has them for GitHub
 /// Enterprise Server only.
@@ -12,10 +14,7 @@ use serde_json::Value;
 ///
 /// The package is not installed; `cargo xtask test` installs it.
 pub fn secret_scanning_alerts() -> Result<Vec<(String, Value)>> {
-    let parts = std::env::var_os("WRIT_PARTS")
-        .map(PathBuf::from)
-        .context("WRIT_PARTS is not set; run the tests through `cargo xtask test`")?;
-    let package = parts.join("npm/node_modules/@octokit/webhooks-examples");
+    let package = parts()?.join("npm/node_modules/@octokit/webhooks-examples");
     let mut versions = Vec::new();
     for entry in fs::read_dir(&package)
         .with_context(|| format!("`{}` is missing; run `cargo xtask test`", package.display()))?

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+
+use crate::identity_provider::{IdentityProvider, Person};
 
 /// How long `writ dev` may take to be ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -38,6 +40,16 @@ pub fn executables() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let found = own.ancestors().find(|folder| folder.join("writ-jail").exists());
     found.map(Path::to_path_buf).context("no `writ-jail` above the test; run `cargo build --bins`")
+}
+
+/// The folder of parts from package registries.
+///
+/// # Errors
+///
+/// `WRIT_PARTS` is not set.
+pub fn parts() -> Result<PathBuf> {
+    let parts = std::env::var_os("WRIT_PARTS");
+    Ok(parts.context("WRIT_PARTS is not set; run the tests through `cargo xtask test`")?.into())
 }
 
 /// The root of the sources.
@@ -210,6 +222,56 @@ impl World {
         let document = sources().join("examples/leaked-secret/automation.yaml");
         self.writ(&["automation", "publish", &document.to_string_lossy()])?;
         Ok(())
+    }
+
+    /// Has root keys sign that an identity provider is believed.
+    ///
+    /// # Errors
+    ///
+    /// It is refused.
+    pub fn believe(&self, provider: &IdentityProvider, more: &[&str]) -> Result<()> {
+        let port = provider.callback_port.to_string();
+        let mut words = vec!["issuer", "set", &provider.iss, "--client-id", "writ"];
+        words.extend(["--root-key", ".writ/root.key", "--allow-cidr", "127.0.0.1/32"]);
+        words.extend(["--callback-port", &port]);
+        if let Some(scope) = provider.groups_scope {
+            words.extend(["--scope", scope, "--groups-claim", "groups"]);
+        }
+        words.extend(more);
+        self.writ(&words).map(drop)
+    }
+
+    /// Logs in at a provider with a browser, as session `name`; returns the subject.
+    ///
+    /// # Errors
+    ///
+    /// The provider or `writ login` refuses.
+    pub async fn log_in_at(&self, provider: &IdentityProvider, name: &str) -> Result<String> {
+        let mut command = Command::new(&self.writ)
+            .args(["login", "--session", name, "--issuer", &provider.iss, "--no-browser"])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut said = BufReader::new(command.stderr.take().context("no stderr")?);
+        let mut line = String::new();
+        while !line.starts_with("http") {
+            line.clear();
+            ensure!(said.read_line(&mut line)? > 0, "`writ login` shows no address");
+        }
+        let visited = Person::new()?.log_in(line.trim(), name).await;
+        if visited.is_err() {
+            command.kill()?;
+        }
+        let mut rest = String::new();
+        said.read_to_string(&mut rest)?;
+        let status = command.wait()?;
+        visited?;
+        ensure!(status.success(), "{rest}");
+        let marker = format!("logged in as {}#", provider.iss);
+        let subject = rest.split_once(&marker).and_then(|(_, rest)| rest.split_once(' '));
+        Ok(subject.with_context(|| format!("no subject in: {rest}"))?.0.to_owned())
     }
 
     /// Starts the main job with this input, waits, and returns its output.

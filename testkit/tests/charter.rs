@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use writ_evidence::charter::{Binding, Change, Scope, UnverifiedEntry, Workspace};
-use writ_model::{Principal, Role, UnixTime};
+use writ_model::{Grantee, Principal, Role, UnixTime};
 use writ_policy::Policies;
 use writ_testkit::tenant::{Anybody, ISSUER, NOON, Tenant};
 
@@ -16,7 +16,10 @@ fn workspace(name: &str, secret_paths: &[&str]) -> Change {
 
 fn binding(subject: &str, role: Role, scope: Scope) -> Binding {
     Binding {
-        principal: Principal { iss: ISSUER.to_owned(), sub: subject.to_owned() },
+        principal: Grantee::Principal(Principal {
+            iss: ISSUER.to_owned(),
+            sub: subject.to_owned(),
+        }),
         role,
         scope,
     }

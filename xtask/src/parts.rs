@@ -24,6 +24,8 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/sbin/ip", &["iproute2"]),
     ("/usr/bin/node", &["nodejs"]),
     ("/usr/bin/npm", &["npm"]),
+    ("/usr/bin/glewlwyd", &["glewlwyd"]),
+    ("/usr/bin/openssl", &["openssl"]),
 ];
 
 /// Written beside the npm parts when they are complete; holds the lock file they came from.

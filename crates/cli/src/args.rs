@@ -33,15 +33,14 @@ pub(crate) enum Command {
     /// Run everything on this machine: control plane, gateway, runner, identity provider.
     Dev(DevArgs),
     /// Log in: make a key and let the identity provider vouch for it.
-    Login {
-        /// Who to log in as, at the development identity provider.
-        #[arg(long = "as", default_value = "owner", value_name = "SUBJECT")]
-        subject: String,
-    },
+    Login(LoginArgs),
     /// Forget the login and its key.
     Logout,
     /// Say who is logged in, and until when.
     Whoami,
+    /// Identity providers that the tenant believes.
+    #[command(subcommand)]
+    Issuer(IssuerCommand),
     /// Workspaces: where rights are granted.
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
@@ -97,6 +96,70 @@ impl Command {
     }
 }
 
+/// `writ login`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoginArgs {
+    /// The issuer to log in at; the folder's first unless given.
+    #[arg(long)]
+    pub(crate) issuer: Option<String>,
+    /// Who to log in as, at the development identity provider only.
+    #[arg(long = "as", default_value = "owner", value_name = "SUBJECT")]
+    pub(crate) subject: String,
+    /// Only print the address; open no browser.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// The loopback port that the provider sends its answer to, where it knows one exact redirect.
+    #[arg(long)]
+    pub(crate) callback_port: Option<u16>,
+}
+
+impl LoginArgs {
+    /// A login at the development identity provider.
+    pub(crate) fn development(subject: &str) -> Self {
+        Self { issuer: None, subject: subject.to_owned(), no_browser: true, callback_port: None }
+    }
+}
+
+/// `writ issuer`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IssuerCommand {
+    /// Make or replace an identity provider of the tenant; root keys sign it.
+    Set(IssuerSetArgs),
+    /// List the tenant's identity providers.
+    List,
+}
+
+/// `writ issuer set`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct IssuerSetArgs {
+    /// The issuer identifier, exactly as its discovery document spells it.
+    pub(crate) issuer: String,
+    /// The client id of this command at it: a public client with code flow, PKCE and a loopback redirect.
+    #[arg(long)]
+    pub(crate) client_id: String,
+    /// A root key: PKCS#8 in a file. As many as the tenant's threshold.
+    #[arg(long = "root-key", required = true)]
+    pub(crate) root_keys: Vec<PathBuf>,
+    /// An algorithm that its ID tokens may be signed with; those it supports and Writ takes unless given.
+    #[arg(long = "algorithm")]
+    pub(crate) algorithms: Vec<String>,
+    /// The claim that names a person.
+    #[arg(long, default_value = "sub")]
+    pub(crate) subject_claim: String,
+    /// The claim that lists a person's groups, if bindings to groups are to count.
+    #[arg(long)]
+    pub(crate) groups_claim: Option<String>,
+    /// A scope to ask for at login beside `openid`.
+    #[arg(long = "scope")]
+    pub(crate) scopes: Vec<String>,
+    /// The loopback port for its answer, if it knows one exact redirect.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) callback_port: u16,
+    /// An otherwise refused address range from which its keys may be fetched.
+    #[arg(long = "allow-cidr")]
+    pub(crate) allow_cidrs: Vec<Cidr>,
+}
+
 /// `writ dev`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DevArgs {
@@ -139,8 +202,11 @@ pub(crate) enum BindingCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct BindingArgs {
     /// The subject at the identity provider.
+    #[arg(long, required_unless_present = "group", conflicts_with = "group")]
+    pub(crate) subject: Option<String>,
+    /// A group, as the issuer's ID tokens name it: everybody in it, while their token says so.
     #[arg(long)]
-    pub(crate) subject: String,
+    pub(crate) group: Option<String>,
     /// The issuer; the tenant's only one unless given.
     #[arg(long)]
     pub(crate) issuer: Option<String>,
@@ -309,6 +375,9 @@ pub(crate) struct ServerArgs {
     /// The origin that clients use.
     #[arg(long)]
     pub(crate) public_url: String,
+    /// An otherwise refused address range in which identity providers may be asked for their keys.
+    #[arg(long = "issuer-cidr")]
+    pub(crate) issuer_cidrs: Vec<Cidr>,
 }
 
 /// `writ gateway`.

@@ -5,6 +5,7 @@ mod automation;
 mod binding;
 mod charter;
 mod connection;
+mod issuer;
 mod login;
 mod pack;
 mod run;
@@ -45,9 +46,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let context = Context { json: args.json, session: args.session };
     match args.command {
         Command::Dev(args) => dev::run(args).await,
-        Command::Login { subject } => login::log_in(&context, &subject).await,
+        Command::Login(args) => login::log_in(&context, &args).await,
         Command::Logout => login::log_out(&context),
         Command::Whoami => login::whoami(&context).await,
+        Command::Issuer(command) => issuer::run(&context, command).await,
         Command::Workspace(command) => workspace::run(&context, command).await,
         Command::Binding(command) => binding::run(&context, command).await,
         Command::Connection(command) => connection::run(&context, command).await,

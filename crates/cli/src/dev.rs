@@ -10,7 +10,7 @@ mod idp;
 mod supervise;
 
 use crate::{
-    args::{DevArgs, DevIdpArgs},
+    args::{DevArgs, DevIdpArgs, LoginArgs},
     failure::Failure,
     login, output,
     place::{Place, jail_executable},
@@ -59,7 +59,7 @@ pub(crate) async fn serve_idp(args: DevIdpArgs) -> Result<(), Failure> {
 
 /// Acknowledges shipped packs that the charter does not have yet, and says so.
 async fn acknowledge_shipped(place: &Place) -> Result<(), Failure> {
-    let session = login::log_in(place, "owner").await?;
+    let session = login::log_in(place, &LoginArgs::development("owner")).await?;
     session.save(place, DEV_SESSION)?;
     for (file, text) in SHIPPED_PACKS {
         let tenant = Tenant::open(place.clone(), DEV_SESSION).await?;

@@ -1,49 +1,62 @@
 //! Logs in: a fresh key, a commitment to it in `nonce`, an authorization code with PKCE.
 //!
-//! RFC 6749 §4.1, RFC 7636, OpenID Connect Core §3.1; the commitment is `OpenPubkey`'s
-//! (DESIGN §3.1). The development identity provider logs in unattended by a secret that only this
-//! machine's user can read; a browser is not involved.
+//! RFC 6749 §4.1, RFC 7636, RFC 8252 (loopback redirect), OpenID Connect Core §3.1; the commitment is
+//! `OpenPubkey`'s (DESIGN §3.1). Read: `provider` (what is asked of the identity provider), `browser`
+//! (how its answer comes back), `unattended` (the development identity provider).
 //!
-//! Not here: verifying the ID token. The control plane and the jail do that with the keys that the
-//! charter pins; this command has nothing to gain by believing itself.
+//! Invariants: the key never leaves this machine; a code is taken only for this very request; an answer
+//! by another issuer than was asked is refused (RFC 9207).
+//!
+//! Not here: verifying the ID token. The control plane and the jail do that with the issuer's keys;
+//! this command has nothing to gain by believing itself.
 
-use std::fs;
+mod browser;
+mod provider;
+mod unattended;
 
 use aws_lc_rs::{
     rand::{SecureRandom as _, SystemRandom},
     signature::Ed25519KeyPair,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
-use url::Url;
 use writ_evidence::{
     digest::sha256,
     idc::{IdcMode, UnverifiedIdc, nonce_for},
-    jws::{self, HeaderExtra, ObjectType},
+    jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
     key::{Algorithm, SigningKey},
 };
 use zeroize::Zeroizing;
 
-use crate::{dev::LOGIN_SECRET_HEADER, failure::Failure, place::Place, session::Session};
+use self::provider::{Provider, Tokens};
+use crate::{
+    args::LoginArgs,
+    failure::Failure,
+    place::{LoginIssuer, Place},
+    session::{Refresh, Session},
+};
 
-/// Where the identity provider sends the code. Nothing listens: the answer is read directly.
-const REDIRECT: &str = "http://127.0.0.1/callback";
-
-/// The parts of a discovery document that a login needs (OpenID Connect Discovery §3).
-#[derive(Deserialize)]
-struct Discovery {
-    issuer: String,
-    authorization_endpoint: Url,
-    token_endpoint: Url,
+/// A request on its way: what the answer is checked against.
+struct Request {
+    state: String,
+    nonce: String,
+    verifier: Zeroizing<String>,
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    id_token: String,
+impl Request {
+    fn new(nonce: String) -> Result<Self, Failure> {
+        let verifier = Zeroizing::new(random_text()?);
+        Ok(Self { state: random_text()?, nonce, verifier })
+    }
+
+    /// RFC 7636 §4.2, method `S256`.
+    fn challenge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(sha256(self.verifier.as_bytes()).as_bytes())
+    }
 }
 
-/// Logs in as `subject`.
-pub(crate) async fn log_in(place: &Place, subject: &str) -> Result<Session, Failure> {
+/// Logs in.
+pub(crate) async fn log_in(place: &Place, args: &LoginArgs) -> Result<Session, Failure> {
+    let issuer = place.issuer(args.issuer.as_deref())?;
     let random = SystemRandom::new();
     let document = Ed25519KeyPair::generate_pkcs8(&random)
         .map_err(|_| Failure::new("random", "the random source failed"))?;
@@ -51,9 +64,49 @@ pub(crate) async fn log_in(place: &Place, subject: &str) -> Result<Session, Fail
     let key = SigningKey::from_pkcs8(Algorithm::EdDsa, &pkcs8)
         .map_err(|error| Failure::because("key", "cannot use the new key", &error))?;
     let cic = commitment(&key, &random)?;
-    let id_token = authorize(place, subject, &nonce_for(&cic)).await?;
-    let idc = UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic };
-    Ok(Session::new(idc, pkcs8))
+    let request = Request::new(nonce_for(&cic))?;
+    let provider = Provider::discover(&issuer, place).await?;
+    let tokens = if place.is_development(&issuer) {
+        unattended::authorize(&provider, &request, place, &args.subject).await?
+    } else {
+        browser::authorize(&provider, &request, args).await?
+    };
+    check_nonce(&tokens, &request)?;
+    let refresh = tokens.refresh_token.map(|token| Refresh { iss: issuer.iss.clone(), token });
+    let idc =
+        UnverifiedIdc { mode: IdcMode::Nonce, id_token: tokens.id_token, cic, refreshed: None };
+    Ok(Session::new(idc, pkcs8, refresh))
+}
+
+/// Refreshes a login whose newest token is about to end, if the provider lets it (DESIGN §3.1).
+/// Whatever it can't do is left to `writ login`: the old token says for itself that it is stale.
+pub(crate) async fn refresh(place: &Place, session: &mut Session) -> Result<bool, Failure> {
+    let Some(refresh) = session.refresh.take() else { return Ok(false) };
+    let issuer = place.issuer(Some(&refresh.iss))?;
+    let provider = Provider::discover(&issuer, place).await?;
+    let Some(tokens) = provider.refresh(&refresh.token).await? else { return Ok(true) };
+    let token = tokens.refresh_token.unwrap_or(refresh.token);
+    session.refresh = Some(Refresh { iss: refresh.iss, token });
+    if let Some(id_token) = tokens.id_token {
+        session.idc.refreshed = Some(id_token);
+    }
+    Ok(true)
+}
+
+/// A provider that does not echo the nonce can't vouch for a key; better said here than by a jail.
+fn check_nonce(tokens: &Tokens, request: &Request) -> Result<(), Failure> {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        nonce: Option<String>,
+    }
+    let claims: Claims = UnverifiedJws::parse(&tokens.id_token)
+        .and_then(|token| token.peek())
+        .map_err(|error| Failure::because("login", "the ID token is malformed", &error))?;
+    if claims.nonce.as_deref() == Some(&request.nonce) {
+        return Ok(());
+    }
+    Err(Failure::new("login", "the identity provider did not put our nonce into the ID token")
+        .with_remedy("use a client at the provider that allows OpenID Connect's code flow"))
 }
 
 fn commitment(key: &SigningKey, random: &SystemRandom) -> Result<String, Failure> {
@@ -75,77 +128,25 @@ pub(crate) fn random_text() -> Result<String, Failure> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The code flow; returns the ID token.
-async fn authorize(place: &Place, subject: &str, nonce: &str) -> Result<String, Failure> {
-    let failed = |error: reqwest::Error| {
-        Failure::because("login", "cannot reach the identity provider", &error.without_url())
-            .with_remedy("is `writ dev` running?")
-    };
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(failed)?;
-    let issuer = &place.settings.issuer_url;
-    let well_known = format!("{issuer}/.well-known/openid-configuration");
-    let discovery: Discovery =
-        http.get(well_known).send().await.map_err(failed)?.json().await.map_err(failed)?;
-    if &discovery.issuer != issuer {
-        return Err(Failure::new("login", "the identity provider names another issuer"));
-    }
-    let (verifier, state) = (random_text()?, random_text()?);
-    let challenge = URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes()).as_bytes());
-    let mut url = discovery.authorization_endpoint;
-    url.query_pairs_mut()
-        .append_pair("response_type", "code")
-        .append_pair("client_id", &place.settings.client_id)
-        .append_pair("redirect_uri", REDIRECT)
-        .append_pair("scope", "openid")
-        .append_pair("state", &state)
-        .append_pair("nonce", nonce)
-        .append_pair("code_challenge", &challenge)
-        .append_pair("code_challenge_method", "S256")
-        .append_pair("login_hint", subject);
-    let secret = Zeroizing::new(fs::read_to_string(place.idp_secret()).map_err(|error| {
-        Failure::because("login", "cannot read the login secret of `writ dev`", &error)
-            .with_remedy("log in as the user who runs `writ dev`")
-    })?);
-    let answer =
-        http.get(url).header(LOGIN_SECRET_HEADER, secret.trim()).send().await.map_err(failed)?;
-    let code = code_of(&answer, &state)?;
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", REDIRECT),
-        ("client_id", &place.settings.client_id),
-        ("code_verifier", &verifier),
-    ];
-    let answer = http.post(discovery.token_endpoint).form(&form).send().await.map_err(failed)?;
-    if !answer.status().is_success() {
-        let status = answer.status();
-        return Err(Failure::new("login", format!("the identity provider answered {status}")));
-    }
-    let answer: TokenAnswer = answer.json().await.map_err(failed)?;
-    Ok(answer.id_token)
+/// What an issuer says of itself, as far as the charter is to know it.
+pub(crate) struct Discovered {
+    pub(crate) jwks_uri: url::Url,
+    pub(crate) algorithms: Vec<String>,
 }
 
-/// The code in the redirect, if it answers this very request.
-fn code_of(answer: &reqwest::Response, state: &str) -> Result<String, Failure> {
-    let refused = |cause: String| Failure::new("login", cause);
-    let location = answer
-        .headers()
-        .get(reqwest::header::LOCATION)
-        .and_then(|location| location.to_str().ok())
-        .and_then(|location| Url::parse(location).ok())
-        .ok_or_else(|| refused(format!("the identity provider answered {}", answer.status())))?;
-    let parameter = |name: &str| {
-        location.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    if let Some(error) = parameter("error") {
-        return Err(refused(format!("the identity provider refused: {error}")));
-    }
-    if parameter("state").as_deref() != Some(state) {
-        return Err(refused("the identity provider's answer is to another request".to_owned()));
-    }
-    parameter("code").ok_or_else(|| refused("the identity provider sent no code".to_owned()))
+/// Asks an issuer about itself.
+pub(crate) async fn discover(
+    issuer: &LoginIssuer,
+    ca: Option<&[u8]>,
+) -> Result<Discovered, Failure> {
+    let found = provider::discover(&provider::http_client(ca)?, issuer).await?;
+    Ok(Discovered {
+        jwks_uri: found.jwks_uri,
+        algorithms: found.id_token_signing_alg_values_supported,
+    })
+}
+
+/// Where an issuer's discovery document is (OpenID Connect Discovery §4).
+fn discovery_url(issuer: &LoginIssuer) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.iss.trim_end_matches('/'))
 }

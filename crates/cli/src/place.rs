@@ -32,6 +32,29 @@ pub(crate) struct DevSettings {
     pub(crate) issuer_url: String,
     /// The client id of this command at it.
     pub(crate) client_id: String,
+    /// PEM of a private CA that servers and identity providers may be certified by, relative to
+    /// this folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Other identity providers of the tenant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) issuers: Vec<LoginIssuer>,
+}
+
+/// An identity provider, as somebody who logs in there needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginIssuer {
+    /// The issuer identifier.
+    pub(crate) iss: String,
+    /// The client id of this command at it.
+    pub(crate) client_id: String,
+    /// The loopback port for its answer, if it knows one exact redirect; 0 is any.
+    #[serde(default)]
+    pub(crate) callback_port: u16,
+    /// Scopes to ask for beside `openid`, such as one that brings groups into the ID token.
+    #[serde(default)]
+    pub(crate) scopes: Vec<String>,
 }
 
 /// A folder and its settings.
@@ -84,6 +107,37 @@ impl Place {
         fs::write(&next, text)
             .and_then(|()| fs::rename(&next, &path))
             .map_err(|error: io::Error| failed(&error))
+    }
+
+    /// The issuer to log in at: the named one, or the first.
+    pub(crate) fn issuer(&self, iss: Option<&str>) -> Result<LoginIssuer, Failure> {
+        let DevSettings { issuer_url, client_id, issuers, .. } = &self.settings;
+        let first = LoginIssuer {
+            iss: issuer_url.clone(),
+            client_id: client_id.clone(),
+            callback_port: 0,
+            scopes: Vec::new(),
+        };
+        let Some(iss) = iss else { return Ok(first) };
+        let found = std::iter::once(&first).chain(issuers).find(|issuer| issuer.iss == iss);
+        found.cloned().ok_or_else(|| {
+            Failure::new("issuer", format!("this folder knows no issuer `{iss}`"))
+                .with_remedy("`writ issuer list` shows those of the tenant")
+        })
+    }
+
+    /// Whether an issuer is the development identity provider of this very folder.
+    pub(crate) fn is_development(&self, issuer: &LoginIssuer) -> bool {
+        issuer.iss == self.settings.issuer_url && self.idp_secret().exists()
+    }
+
+    /// Certificates of the private CA that the settings name, as PEM.
+    pub(crate) fn ca(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(file) = &self.settings.ca_file else { return Ok(None) };
+        let path = self.folder.join(file);
+        fs::read(&path).map(Some).map_err(|error| {
+            Failure::because("settings", &format!("cannot read `{}`", path.display()), &error)
+        })
     }
 
     /// The `local:` vault.

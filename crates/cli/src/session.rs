@@ -11,8 +11,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use writ_evidence::{
     idc::UnverifiedIdc,
+    jws::UnverifiedJws,
     key::{Algorithm, SigningKey},
 };
+use writ_model::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -26,17 +28,46 @@ struct Stored {
     idc: UnverifiedIdc,
     /// PKCS#8 of an Ed25519 key, base64url.
     key: Zeroizing<String>,
+    /// What extends the login at its provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh: Option<Refresh>,
+}
+
+/// What extends a login without the person: as secret as the key, and in the same file.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    /// The issuer.
+    pub(crate) iss: String,
+    /// The refresh token (RFC 6749 §1.5).
+    pub(crate) token: Zeroizing<String>,
 }
 
 /// A login.
 pub(crate) struct Session {
     pub(crate) idc: UnverifiedIdc,
+    pub(crate) refresh: Option<Refresh>,
     pkcs8: Zeroizing<Vec<u8>>,
 }
 
 impl Session {
-    pub(crate) const fn new(idc: UnverifiedIdc, pkcs8: Zeroizing<Vec<u8>>) -> Self {
-        Self { idc, pkcs8 }
+    pub(crate) const fn new(
+        idc: UnverifiedIdc,
+        pkcs8: Zeroizing<Vec<u8>>,
+        refresh: Option<Refresh>,
+    ) -> Self {
+        Self { idc, refresh, pkcs8 }
+    }
+
+    /// Until when the newest ID token lives, as it says itself.
+    pub(crate) fn lives_until(&self) -> Option<UnixTime> {
+        #[derive(Deserialize)]
+        struct Claims {
+            exp: u64,
+        }
+        let newest = self.idc.refreshed.as_ref().unwrap_or(&self.idc.id_token);
+        let claims: Claims = UnverifiedJws::parse(newest).ok()?.peek().ok()?;
+        Some(UnixTime(claims.exp))
     }
 
     /// The key.
@@ -70,7 +101,7 @@ impl Session {
         let malformed = || Failure::new("session", "the stored login is malformed");
         let stored: Stored = serde_json::from_slice(&text).map_err(|_| malformed())?;
         let pkcs8 = URL_SAFE_NO_PAD.decode(stored.key.as_bytes()).map_err(|_| malformed())?;
-        Ok(Self { idc: stored.idc, pkcs8: Zeroizing::new(pkcs8) })
+        Ok(Self { idc: stored.idc, refresh: stored.refresh, pkcs8: Zeroizing::new(pkcs8) })
     }
 
     /// Writes a login.
@@ -80,7 +111,7 @@ impl Session {
             Failure::because("session", &format!("cannot write `{}`", path.display()), error)
         };
         let key = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.pkcs8));
-        let stored = Stored { idc: self.idc.clone(), key };
+        let stored = Stored { idc: self.idc.clone(), key, refresh: self.refresh.clone() };
         let text = Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| failed(&error))?);
         fs::create_dir_all(place.folder.join("sessions")).map_err(|error| failed(&error))?;
         let next = path.with_extension("next");

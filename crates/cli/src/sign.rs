@@ -31,12 +31,26 @@ pub(crate) fn principal(idc: &UnverifiedIdc) -> Result<Principal, Failure> {
     Ok(Principal { iss: claims.iss, sub: claims.sub })
 }
 
+/// Who the login is by the claim that the charter names for its issuer.
+fn signer(tenant: &Tenant) -> Result<Principal, Failure> {
+    let malformed = || Failure::new("session", "the ID token does not name its subject");
+    let claims: serde_json::Map<String, serde_json::Value> =
+        UnverifiedJws::parse(&tenant.session.idc.id_token)
+            .and_then(|token| token.peek())
+            .map_err(|_| malformed())?;
+    let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let iss = text("iss").ok_or_else(malformed)?;
+    let issuer = tenant.charter.issuers().iter().find(|issuer| issuer.iss == iss);
+    let claim = issuer.map_or("sub", |issuer| issuer.subject_claim.as_str());
+    Ok(Principal { sub: text(claim).ok_or_else(malformed)?, iss })
+}
+
 /// Signs a writ; valid for five minutes.
 pub(crate) fn writ(tenant: &Tenant, order: Order) -> Result<String, Failure> {
     let iat = now();
     let claims = WritClaims {
         ten: tenant.place.settings.tenant,
-        principal: principal(&tenant.session.idc)?,
+        principal: signer(tenant)?,
         idc: tenant.session.idc.digest(),
         jti: random_text()?,
         iat,

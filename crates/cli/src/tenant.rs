@@ -7,7 +7,7 @@ use writ_evidence::charter::{CharterState, UnverifiedEntry};
 use writ_model::{TenantId, UnixTime};
 use writ_policy::Policies;
 
-use crate::{failure::Failure, place::Place, session::Session};
+use crate::{failure::Failure, login, place::Place, session::Session};
 
 /// A login, its tenant and the charter as it is now.
 pub(crate) struct Tenant {
@@ -21,7 +21,7 @@ pub(crate) struct Tenant {
 impl Tenant {
     /// Fetches the charter and folds it from the trust anchor; the server is not believed.
     pub(crate) async fn open(place: Place, session: &str) -> Result<Self, Failure> {
-        let session = Session::load(&place, session)?;
+        let session = fresh_session(&place, session).await?;
         let server = client(&place.settings.server_url, &session)?;
         let ten = place.settings.tenant;
         let (charter, entries) = fetch(&server, ten).await?;
@@ -37,6 +37,19 @@ impl Tenant {
     pub(crate) fn gateway(&self) -> Result<Client, Failure> {
         client(&self.place.settings.gateway_url, &self.session)
     }
+}
+
+/// Seconds before its end at which a login is refreshed.
+const REFRESH_BEFORE_S: u64 = 120;
+
+/// The stored login, refreshed at its provider if it is about to end and can be.
+async fn fresh_session(place: &Place, name: &str) -> Result<Session, Failure> {
+    let mut session = Session::load(place, name)?;
+    let ending = session.lives_until().is_none_or(|until| now().plus(REFRESH_BEFORE_S) > until);
+    if ending && login::refresh(place, &mut session).await? {
+        session.save(place, name)?;
+    }
+    Ok(session)
 }
 
 fn client(origin: &str, session: &Session) -> Result<Client, Failure> {

@@ -9,52 +9,26 @@
 //! * *fresh* means `now < min(exp, iat + the issuer's maximum)`, with 60 s for clocks;
 //! * a principal is `(iss, sub)`, never an e-mail address.
 //!
-//! Not here: fetching keys, refreshed tokens, `workload` mode.
+//! A refreshed ID token extends a login; it never moves one to another key, person or client.
+//!
+//! Not here: fetching keys, reading one token's claims (`token`), `workload` mode.
+
+mod token;
+
+use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use writ_model::{Digest, Principal, UnixTime, limits::CLOCK_SKEW_S};
+use writ_model::{Actor, Digest, Principal, UnixTime, limits::CLOCK_SKEW_S};
 
+use self::token::IdToken;
 use crate::{
     digest::{sha256, sha256_parts},
+    issuer::{Issuer, TokenKeys},
     jws::{JwsError, ObjectType, UnverifiedJws},
     key::{KeyError, PublicKey},
     writ::Operation,
 };
-
-/// An OpenID provider that the charter trusts to say who a person is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Issuer {
-    /// The issuer identifier, exactly as its ID tokens spell it (OpenID Connect Core §2).
-    pub iss: String,
-    /// Pinned signing keys, each with the `kid` it is looked up by.
-    pub keys: Vec<IssuerKey>,
-    /// The client ids of Writ's surfaces at this issuer, with what each may sign for.
-    pub clients: Vec<IssuerClient>,
-    /// Seconds after `iat` for which a token is fresh, however late its `exp`.
-    pub max_age_s: u64,
-}
-
-/// A pinned signing key of an issuer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerKey {
-    /// The `kid` in its tokens' headers.
-    pub kid: String,
-    /// The key.
-    pub jwk: PublicKey,
-}
-
-/// A client id at an issuer, and the operations that its logins may sign.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerClient {
-    /// The client id: the `aud` of its ID tokens.
-    pub client_id: String,
-    /// What a key bound through it may sign.
-    pub operations: Vec<Operation>,
-}
 
 /// How a key was bound to an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +48,10 @@ pub struct UnverifiedIdc {
     pub id_token: String,
     /// The commitment, compact JWS.
     pub cic: String,
+    /// The newest ID token of the same login, if it was refreshed. It names nothing: the digest is
+    /// that of the first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed: Option<String>,
 }
 
 /// Why an identity credential is refused.
@@ -103,6 +81,15 @@ pub enum IdcError {
     /// The ID token's nonce does not commit to this key.
     #[error("ID token's nonce does not commit to this key")]
     Nonce,
+    /// A claim is missing or of another form.
+    #[error("{0} in the ID token is missing or malformed")]
+    Claims(&'static str),
+    /// The refreshed ID token is not of the same login.
+    #[error("refreshed ID token is of another login")]
+    Refreshed,
+    /// The session is older than the issuer's record allows; log in again.
+    #[error("session has lived too long")]
+    SessionAge,
     /// The ID token is no longer fresh; log in again.
     #[error("ID token is not fresh")]
     Stale,
@@ -122,28 +109,13 @@ impl IdcError {
             Self::IdToken(_) => "idc-signature",
             Self::Audience => "idc-audience",
             Self::Nonce => "idc-nonce",
+            Self::Claims(_) => "idc-claims",
+            Self::Refreshed => "idc-refreshed",
+            Self::SessionAge => "idc-session-age",
             Self::Stale => "idc-stale",
             Self::Future => "idc-future",
         }
     }
-}
-
-#[derive(Deserialize)]
-struct IdTokenClaims {
-    iss: String,
-    sub: String,
-    aud: Audience,
-    azp: Option<String>,
-    exp: u64,
-    iat: u64,
-    nonce: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
 }
 
 /// A key that an issuer vouched for. Only verification makes one.
@@ -157,6 +129,7 @@ enum Audience {
 pub struct VerifiedIdc {
     digest: Digest,
     principal: Principal,
+    groups: BTreeSet<String>,
     key: PublicKey,
     client_id: String,
     operations: Vec<Operation>,
@@ -171,42 +144,71 @@ impl UnverifiedIdc {
         sha256_parts(&[b"nonce.", self.id_token.as_bytes(), b".", self.cic.as_bytes()])
     }
 
+    /// The issuer and the keys' ids that this credential names, unverified: what to fetch.
+    #[must_use]
+    pub fn asks_for(&self) -> Option<(String, Vec<String>)> {
+        #[derive(Deserialize)]
+        struct Peeked {
+            iss: String,
+        }
+        let tokens = [Some(&self.id_token), self.refreshed.as_ref()];
+        let parsed: Vec<UnverifiedJws<'_>> = tokens
+            .into_iter()
+            .flatten()
+            .map(|token| UnverifiedJws::parse(token).ok())
+            .collect::<Option<_>>()?;
+        let peeked: Peeked = parsed.first()?.peek().ok()?;
+        let kids = parsed.iter().map(|token| token.kid().unwrap_or_default().to_owned()).collect();
+        Some((peeked.iss, kids))
+    }
+
     /// Verifies the credential at `now` against the issuers of a charter.
     ///
     /// # Errors
     ///
-    /// [`IdcError`]. Remedy for `Stale`: log in again. All others: the credential is not usable.
+    /// [`IdcError`]. Remedy for `Stale` and `SessionAge`: log in again; for `UnknownKey`: fetch the
+    /// issuer's keys. All others: the credential is not usable.
     ///
     /// # Spec
     ///
-    /// OpenID Connect Core §3.1.3.7 (ID token validation), `OpenPubkey` (nonce commitment).
-    pub fn verify(&self, issuers: &[Issuer], now: UnixTime) -> Result<VerifiedIdc, IdcError> {
+    /// OpenID Connect Core §3.1.3.7 (ID token validation), §12.2 (refreshed tokens), `OpenPubkey`
+    /// (nonce commitment).
+    pub fn verify(
+        &self,
+        issuers: &[Issuer],
+        keys: TokenKeys<'_>,
+        now: UnixTime,
+    ) -> Result<VerifiedIdc, IdcError> {
         let (key, commitment) = self.verify_commitment()?;
-        let token = UnverifiedJws::parse(&self.id_token).map_err(IdcError::IdToken)?;
-        let peeked: IdTokenClaims = token.peek().map_err(IdcError::IdToken)?;
-        let issuer = issuers
-            .iter()
-            .find(|issuer| issuer.iss == peeked.iss)
-            .ok_or(IdcError::UnknownIssuer)?;
-        let kid = token.kid().unwrap_or_default();
-        let pinned =
-            issuer.keys.iter().find(|pinned| pinned.kid == kid).ok_or(IdcError::UnknownKey)?;
-        let claims: IdTokenClaims = token
-            .verify(ObjectType::IdToken, &pinned.jwk)
-            .and_then(|verified| verified.claims())
-            .map_err(IdcError::IdToken)?;
-        let client = audience(&claims, issuer).ok_or(IdcError::Audience)?;
-        if claims.nonce.as_deref() != Some(commitment.as_str()) {
+        let first = IdToken::verify(&self.id_token, issuers, keys)?;
+        if first.text("nonce") != Some(commitment.as_str()) {
             return Err(IdcError::Nonce);
         }
-        let fresh_until = fresh_until(&claims, issuer, now)?;
+        first.check_begun(now)?;
+        let refreshed = match &self.refreshed {
+            None => None,
+            Some(compact) => Some(IdToken::verify(compact, issuers, keys)?),
+        };
+        if refreshed.as_ref().is_some_and(|later| !first.is_extended_by(later)) {
+            return Err(IdcError::Refreshed);
+        }
+        let session_until = first.iat.plus(first.issuer.session_max_s);
+        let newest = refreshed.unwrap_or(first);
+        newest.check_begun(now)?;
+        if now >= newest.fresh_until().plus(CLOCK_SKEW_S) {
+            return Err(IdcError::Stale);
+        }
+        if now >= session_until.plus(CLOCK_SKEW_S) {
+            return Err(IdcError::SessionAge);
+        }
         Ok(VerifiedIdc {
             digest: self.digest(),
-            principal: Principal { iss: claims.iss, sub: claims.sub },
+            fresh_until: newest.fresh_until().min(session_until),
+            principal: newest.principal,
+            groups: newest.groups,
             key,
-            client_id: client.client_id.clone(),
-            operations: client.operations.clone(),
-            fresh_until,
+            client_id: newest.client.client_id.clone(),
+            operations: newest.client.operations.clone(),
         })
     }
 
@@ -235,35 +237,6 @@ pub fn nonce_for(cic: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(protected.as_bytes()).as_bytes())
 }
 
-fn audience<'a>(claims: &IdTokenClaims, issuer: &'a Issuer) -> Option<&'a IssuerClient> {
-    let named = match (&claims.aud, &claims.azp) {
-        (Audience::One(aud), None) => aud,
-        (Audience::One(aud), Some(azp)) if aud == azp => aud,
-        (Audience::Many(list), Some(azp)) if list.contains(azp) => azp,
-        (Audience::Many(list), None) => match list.as_slice() {
-            [only] => only,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    issuer.clients.iter().find(|client| &client.client_id == named)
-}
-
-fn fresh_until(
-    claims: &IdTokenClaims,
-    issuer: &Issuer,
-    now: UnixTime,
-) -> Result<UnixTime, IdcError> {
-    if UnixTime(claims.iat) > now.plus(CLOCK_SKEW_S) {
-        return Err(IdcError::Future);
-    }
-    let until = UnixTime(claims.exp).min(UnixTime(claims.iat).plus(issuer.max_age_s));
-    if now >= until.plus(CLOCK_SKEW_S) {
-        return Err(IdcError::Stale);
-    }
-    Ok(until)
-}
-
 impl VerifiedIdc {
     /// What names the credential.
     #[must_use]
@@ -275,6 +248,18 @@ impl VerifiedIdc {
     #[must_use]
     pub const fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The groups that the newest token lists in the claim that the charter names.
+    #[must_use]
+    pub const fn groups(&self) -> &BTreeSet<String> {
+        &self.groups
+    }
+
+    /// The person with their groups: who asks, for a policy.
+    #[must_use]
+    pub const fn actor(&self) -> Actor<'_> {
+        Actor { principal: &self.principal, groups: Some(&self.groups) }
     }
 
     /// The key that the issuer vouched for.

@@ -18,6 +18,7 @@ use writ_model::{Digest, limits::SIGNED_OBJECT_MAX};
 
 use crate::{
     digest::sha256,
+    issuer::{IdTokenAlgorithm, IssuerPublicKey},
     json,
     key::{PublicKey, SigningError, SigningKey},
 };
@@ -193,12 +194,60 @@ impl<'a> UnverifiedJws<'a> {
         json::parse_as(&self.payload).map_err(JwsError::Payload)
     }
 
+    /// Verifies an ID token by a key of its issuer and the algorithms that the charter lists.
+    ///
+    /// # Errors
+    ///
+    /// [`JwsError`]: `Type`, `HeaderMember`, `Algorithm` or `Signature`.
+    pub fn verify_id_token<'k>(
+        self,
+        keys: impl Iterator<Item = &'k IssuerPublicKey>,
+        allowed: &[IdTokenAlgorithm],
+    ) -> Result<Verified, JwsError> {
+        self.check_header(ObjectType::IdToken)?;
+        let algorithm = self.id_token_algorithm(allowed)?;
+        let mut keys = keys;
+        let (message, signature) = (self.signing_input.as_bytes(), &self.signature);
+        if !keys.any(|key| key.verifies(algorithm, message, signature)) {
+            return Err(JwsError::Signature);
+        }
+        Ok(Verified { payload: self.payload, digest: self.digest })
+    }
+
+    /// Checks an ID token's form without its signature, which a witness has verified.
+    ///
+    /// # Errors
+    ///
+    /// [`JwsError`]: `Type`, `HeaderMember` or `Algorithm`.
+    pub(crate) fn witnessed_id_token(
+        self,
+        allowed: &[IdTokenAlgorithm],
+    ) -> Result<Verified, JwsError> {
+        self.check_header(ObjectType::IdToken)?;
+        self.id_token_algorithm(allowed)?;
+        Ok(Verified { payload: self.payload, digest: self.digest })
+    }
+
+    fn id_token_algorithm(
+        &self,
+        allowed: &[IdTokenAlgorithm],
+    ) -> Result<IdTokenAlgorithm, JwsError> {
+        IdTokenAlgorithm::named(&self.header.alg)
+            .filter(|algorithm| allowed.contains(algorithm))
+            .ok_or(JwsError::Algorithm)
+    }
+
     /// Verifies type, algorithm and signature, in this order.
     ///
     /// # Errors
     ///
     /// [`JwsError`]: `Type`, `HeaderMember`, `Header`, `Algorithm` or `Signature`.
     pub fn verify(self, object: ObjectType, key: &PublicKey) -> Result<Verified, JwsError> {
+        self.check_header(object)?;
+        self.verify_signature(key)
+    }
+
+    fn check_header(&self, object: ObjectType) -> Result<(), JwsError> {
         if !object.accepts_typ(self.header.typ.as_deref()) {
             return Err(JwsError::Type { expected: object.typ() });
         }
@@ -211,7 +260,7 @@ impl<'a> UnverifiedJws<'a> {
         if self.header.has_unknown_members && object != ObjectType::IdToken {
             return Err(JwsError::Header);
         }
-        self.verify_signature(key)
+        Ok(())
     }
 
     /// Verifies algorithm and signature alone; for conformance vectors, whose types are not ours.

@@ -12,6 +12,7 @@ pub mod charter;
 pub mod checkpoint;
 pub mod digest;
 pub mod idc;
+pub mod issuer;
 pub mod json;
 pub mod jws;
 pub mod key;

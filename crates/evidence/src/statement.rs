@@ -6,11 +6,13 @@
 //! In: a compact JWS, the jail's enrolled key and the tenant. Out: [`VerifiedStatement`].
 //! Not here: keeping `seq` (the jail's state file); the whole log (`cli`'s `audit verify`).
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use writ_model::{
-    AutomationName, CodeLanguage, Digest, KeyedDigest, PinnedAction, PinnedConnection, Principal,
-    RunId, StepId, TenantId, UnixTime,
+    Actor, AutomationName, CodeLanguage, Digest, KeyedDigest, PinnedAction, PinnedConnection,
+    Principal, RunId, StepId, TenantId, UnixTime,
 };
 
 use crate::{
@@ -84,6 +86,9 @@ pub struct Acceptance {
     pub writ: Digest,
     /// Who signed it.
     pub principal: Principal,
+    /// The signer's groups in the fresh ID token: they count for this run.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
     /// Who published the automation.
     pub publisher: Principal,
     /// The automation.
@@ -100,6 +105,14 @@ pub struct Acceptance {
     pub deadline: UnixTime,
     /// Why it was allowed.
     pub decision: DecisionRecord,
+}
+
+impl Acceptance {
+    /// The signer with the groups that counted when the run was accepted.
+    #[must_use]
+    pub const fn actor(&self) -> Actor<'_> {
+        Actor { principal: &self.principal, groups: Some(&self.groups) }
+    }
 }
 
 /// The jail refuses something.

@@ -11,6 +11,7 @@
 
 mod egress;
 mod exchange;
+mod issuer_keys;
 mod project;
 mod redact;
 mod request;
@@ -24,7 +25,7 @@ use std::{
 
 use rustls::RootCertStore;
 use writ_confine::Channel;
-use writ_jail_link::{CellOrder, CellOutcome, FailedStep, decode, encode};
+use writ_jail_link::{CellOrder, CellOutcome, CellTask, FailedStep, decode, encode};
 use writ_model::{ConnectionKind, SecretManager};
 
 use crate::{secret_memory::SecretBytes, vault};
@@ -62,8 +63,15 @@ pub fn serve_one(
     roots: Arc<RootCertStore>,
 ) -> i32 {
     let Ok(Some((frame, _))) = jail.receive() else { return 1 };
-    let outcome = match decode::<CellOrder>(&frame) {
-        Ok(order) => serve(&order, broker, vault, roots),
+    let outcome = match decode::<CellTask>(&frame) {
+        Ok(CellTask::Call(order)) => serve(&order, broker, vault, roots),
+        Ok(CellTask::IssuerKeys(order)) => {
+            drop(vault);
+            match issuer_keys::fetch(&order, broker, roots) {
+                Ok(keys) => CellOutcome::Output(keys),
+                Err(failure) => failed(failure),
+            }
+        }
         Err(_) => failed(Failed::new("cell-malformed")),
     };
     let sent = encode(&outcome).is_ok_and(|outcome| jail.send(&outcome, None).is_ok());

@@ -10,6 +10,7 @@
 
 pub(crate) mod action;
 mod code;
+mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
@@ -34,6 +35,7 @@ use crate::{
     state::{Record, StateFile},
 };
 
+pub use issuer_keys::WantedKeys;
 pub(crate) use refuse::Refusing;
 
 /// Everything the jail knows.
@@ -47,6 +49,7 @@ pub struct Jail {
     charter: Option<CharterState>,
     runs: BTreeMap<RunId, AcceptedRun>,
     proofs: BTreeMap<String, UnixTime>,
+    issuer_keys: issuer_keys::KnownKeys,
 }
 
 /// What becomes of a request.
@@ -89,6 +92,7 @@ impl Jail {
             charter: None,
             runs: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            issuer_keys: issuer_keys::KnownKeys::default(),
         })
     }
 

@@ -13,21 +13,30 @@ use std::{
 use rustix::event::{PollFd, PollFlags, poll};
 use writ_confine::{Channel, ChannelError};
 use writ_jail_link::{
-    CellOutcome, Envelope, FailedStep, JailReply, JailRequest, LauncherReply, LauncherRequest,
-    decode, encode,
+    CellOutcome, CellTask, Envelope, FailedStep, JailReply, JailRequest, LauncherReply,
+    LauncherRequest, decode, encode,
 };
 use writ_model::IsolationReport;
 
 use crate::{
-    flow::{Handled, Jail, PermittedCall},
+    clock,
+    flow::{Handled, Jail, PermittedCall, WantedKeys},
     state::StateFile,
 };
 
-/// A call that a cell is making.
+/// What a cell is doing, and for which request.
 struct InFlight {
     id: u64,
-    call: PermittedCall,
+    waiting: Waiting,
     cell: Channel,
+}
+
+/// What happens when a cell has answered.
+enum Waiting {
+    /// Its receipt is written.
+    Call(Box<PermittedCall>),
+    /// The request that needed the keys is judged.
+    Keys(WantedKeys, Box<JailRequest>),
 }
 
 /// Why the conversation ended otherwise than by the runner's leaving.
@@ -116,27 +125,43 @@ impl Conversation {
     }
 
     fn handle(&mut self, request: Envelope<JailRequest>) -> Result<(), Ended> {
-        match self.jail.handle(request.message) {
-            Handled::Reply(reply) => self.reply(request.id, *reply),
-            Handled::Call(call) => match self.start_cell(&call)? {
-                Some(cell) => {
-                    self.in_flight.push(InFlight { id: request.id, call: *call, cell });
-                    Ok(())
-                }
-                None => self.answer(request.id, *call, failed("cell-not-confined")),
-            },
+        let Envelope { id, message } = request;
+        if let Some(wanted) = self.jail.wanted_keys(&message, clock::now()) {
+            let task = CellTask::IssuerKeys(wanted.order.clone());
+            return self.ask_cell(id, &task, Waiting::Keys(wanted, Box::new(message)));
+        }
+        self.judge(id, message)
+    }
+
+    fn judge(&mut self, id: u64, request: JailRequest) -> Result<(), Ended> {
+        match self.jail.handle(request) {
+            Handled::Reply(reply) => self.reply(id, *reply),
+            Handled::Call(call) => {
+                let task = CellTask::Call(Box::new(call.order.clone()));
+                self.ask_cell(id, &task, Waiting::Call(call))
+            }
         }
     }
 
-    /// Asks the launcher for a cell and gives it its order; `None` if there is none.
-    fn start_cell(&self, call: &PermittedCall) -> Result<Option<Channel>, Ended> {
+    fn ask_cell(&mut self, id: u64, task: &CellTask, waiting: Waiting) -> Result<(), Ended> {
+        match self.start_cell(task)? {
+            Some(cell) => {
+                self.in_flight.push(InFlight { id, waiting, cell });
+                Ok(())
+            }
+            None => self.answer(id, waiting, failed("cell-not-confined")),
+        }
+    }
+
+    /// Asks the launcher for a cell and gives it its task; `None` if there is none.
+    fn start_cell(&self, task: &CellTask) -> Result<Option<Channel>, Ended> {
         self.launcher.send(&encode(&LauncherRequest::SpawnCell)?, None)?;
         let (frame, socket) = self.launcher.receive()?.ok_or(Ended::Launcher)?;
         let (LauncherReply::Started, Some(socket)) = (decode(&frame)?, socket) else {
             return Ok(None);
         };
         let cell = Channel::from_fd(socket)?;
-        let sent = cell.send(&encode(&call.order)?, None).is_ok();
+        let sent = cell.send(&encode(task)?, None).is_ok();
         Ok(sent.then_some(cell))
     }
 
@@ -146,12 +171,20 @@ impl Conversation {
             Ok(Some((frame, _))) => decode(&frame).unwrap_or_else(|_| failed("cell-malformed")),
             Ok(None) | Err(_) => failed("cell-died"),
         };
-        self.answer(done.id, done.call, outcome)
+        self.answer(done.id, done.waiting, outcome)
     }
 
-    fn answer(&mut self, id: u64, call: PermittedCall, outcome: CellOutcome) -> Result<(), Ended> {
-        let reply = self.jail.finish_action(call, outcome);
-        self.reply(id, reply)
+    fn answer(&mut self, id: u64, waiting: Waiting, outcome: CellOutcome) -> Result<(), Ended> {
+        match waiting {
+            Waiting::Call(call) => {
+                let reply = self.jail.finish_action(*call, outcome);
+                self.reply(id, reply)
+            }
+            Waiting::Keys(wanted, request) => {
+                self.jail.learn_keys(wanted, outcome, clock::now());
+                self.judge(id, *request)
+            }
+        }
     }
 
     fn reply(&self, id: u64, message: JailReply) -> Result<(), Ended> {

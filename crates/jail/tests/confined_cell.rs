@@ -22,7 +22,7 @@ use serde_json::json;
 use writ_confine::{Channel, Confined, Exit, Profile, spawn};
 use writ_jail::{cell, vault};
 use writ_jail_link::{
-    BrokerReply, BrokerRequest, CellOrder, CellOutcome, FailedStep, decode, encode,
+    BrokerReply, BrokerRequest, CellOrder, CellOutcome, CellTask, FailedStep, decode, encode,
 };
 
 const CREDENTIAL: &str = "ghp_Canary/Credential+0123456789";
@@ -50,7 +50,7 @@ fn a_confined_cell_opens_its_credential_and_calls_over_tls() {
     let port = listener.local_addr().unwrap().port();
     let (config, roots) = certificate();
     let mut cell = Cell::start(roots);
-    cell.jail.send(&encode(&order(port, 20)).unwrap(), None).unwrap();
+    cell.jail.send(&encode(&task(port, 20)).unwrap(), None).unwrap();
 
     let asked: BrokerRequest = decode(&cell.broker.receive().unwrap().unwrap().0).unwrap();
     assert_eq!((asked.host.as_str(), asked.port), ("localhost", port));
@@ -71,7 +71,7 @@ fn a_confined_cell_opens_its_credential_and_calls_over_tls() {
 
 fn a_confined_cell_gives_up_by_itself() {
     let mut cell = Cell::start(RootCertStore::empty());
-    cell.jail.send(&encode(&order(443, 1)).unwrap(), None).unwrap();
+    cell.jail.send(&encode(&task(443, 1)).unwrap(), None).unwrap();
 
     // Nobody answers what it asks for.
     match cell.outcome() {
@@ -135,6 +135,10 @@ fn answer(socket: TcpStream, config: Arc<ServerConfig>) -> String {
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
     stream.flush().unwrap();
     String::from_utf8(head).unwrap()
+}
+
+fn task(port: u16, timeout_s: u32) -> CellTask {
+    CellTask::Call(Box::new(order(port, timeout_s)))
 }
 
 fn order(port: u16, timeout_s: u32) -> CellOrder {

@@ -29,6 +29,6 @@ pub use name::{
     ActionName, AutomationName, ConnectionName, InvalidName, PackName, PinnedAction,
     PinnedConnection, WorkspaceName,
 };
-pub use principal::{Principal, Role, UnknownRole};
+pub use principal::{Actor, Grantee, Principal, Role, TokenGroup, UnknownRole};
 pub use step::{CodeLanguage, StepId, UnknownLanguage};
 pub use time::{UnixMillis, UnixTime};

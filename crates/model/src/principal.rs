@@ -1,6 +1,6 @@
 //! Who acts, and the seven built-in roles they may hold.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,65 @@ pub struct Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.iss, self.sub)
+    }
+}
+
+/// Who holds a role: a person, or everybody whose fresh ID token lists a group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Grantee {
+    /// One person or workload.
+    Principal(Principal),
+    /// A group of an issuer's, by the name that its tokens give it.
+    Group(TokenGroup),
+}
+
+/// A group as an issuer's ID tokens name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenGroup {
+    /// The issuer.
+    pub iss: String,
+    /// The group.
+    pub group: String,
+}
+
+impl fmt::Display for Grantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Principal(principal) => write!(f, "user {principal}"),
+            Self::Group(TokenGroup { iss, group }) => write!(f, "group {iss}#{group}"),
+        }
+    }
+}
+
+/// Who asks for something: a person with the groups that count for them now.
+///
+/// Made from a [`Principal`] alone, no group counts: so it is with those who are not there, such as
+/// a publisher while somebody else runs what they published.
+#[derive(Debug, Clone, Copy)]
+pub struct Actor<'a> {
+    /// The person.
+    pub principal: &'a Principal,
+    /// Names of groups at the person's issuer.
+    pub groups: Option<&'a BTreeSet<String>>,
+}
+
+impl<'a> Actor<'a> {
+    /// The person, and every group of theirs: whose roles count.
+    pub fn grantees(self) -> impl Iterator<Item = Grantee> + 'a {
+        let Self { principal, groups } = self;
+        let group = |group: &String| {
+            Grantee::Group(TokenGroup { iss: principal.iss.clone(), group: group.clone() })
+        };
+        std::iter::once(Grantee::Principal(principal.clone()))
+            .chain(groups.into_iter().flatten().map(group))
+    }
+}
+
+impl<'a> From<&'a Principal> for Actor<'a> {
+    fn from(principal: &'a Principal) -> Self {
+        Self { principal, groups: None }
     }
 }
 

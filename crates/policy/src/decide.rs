@@ -7,7 +7,7 @@ use writ_evidence::{
     charter::{CharterState, Scope},
     statement::DecisionRecord,
 };
-use writ_model::{Principal, Role};
+use writ_model::{Actor, Grantee, Principal, Role};
 
 use crate::{Right, entities::question};
 
@@ -132,23 +132,24 @@ impl Policies {
     ///
     /// [`Denied`]: `policy-denied` names the roles that would do; `policy-error` is an evaluation
     /// error, which denies whatever else permits.
-    pub fn decide(
+    pub fn decide<'a>(
         &self,
         charter: &CharterState,
-        principal: &Principal,
+        actor: impl Into<Actor<'a>>,
         right: Right<'_>,
     ) -> Result<Permit, Denied> {
+        let actor = actor.into();
         let error = || {
             Denied::new("policy-error", format!("{right} could not be evaluated, so it is denied"))
         };
-        let question = question(charter, principal, &right, &self.schema).ok_or_else(error)?;
+        let question = question(charter, actor, &right, &self.schema).ok_or_else(error)?;
         let response =
             Authorizer::new().is_authorized(&question.request, &self.set, &question.entities);
         if response.diagnostics().errors().next().is_some() {
             return Err(error());
         }
         match response.decision() {
-            Decision::Deny => Err(self.denied(principal, &right)),
+            Decision::Deny => Err(self.denied(actor.principal, &right)),
             Decision::Allow => {
                 let policies: Vec<String> = response
                     .diagnostics()
@@ -156,7 +157,7 @@ impl Policies {
                     .filter_map(|id| self.set.annotation(id, "id"))
                     .map(str::to_owned)
                     .collect();
-                let because = paths(charter, principal, &right, &policies);
+                let because = paths(charter, actor, &right, &policies);
                 Ok(Permit { policies, because })
             }
         }
@@ -181,15 +182,15 @@ impl Policies {
     }
 }
 
-/// Every path that a deciding policy went: user → binding → workspace → resource.
+/// Every path that a deciding policy went: user → group → binding → workspace → resource.
 fn paths(
     charter: &CharterState,
-    principal: &Principal,
+    actor: Actor<'_>,
     right: &Right<'_>,
     policies: &[String],
 ) -> Vec<String> {
     charter
-        .bindings_of(principal)
+        .bindings_of(actor)
         .filter(|binding| policies.contains(&format!("role-{}", binding.role)))
         .filter_map(|binding| {
             let place = match &binding.scope {
@@ -200,7 +201,12 @@ fn paths(
                 Scope::Workspace(_) => return None,
             };
             let role = binding.role;
-            Some(format!("user {principal} → binding {role} → {place} → {right}"))
+            let user = actor.principal;
+            let through = match &binding.principal {
+                Grantee::Principal(_) => String::new(),
+                group @ Grantee::Group(_) => format!("{group} → "),
+            };
+            Some(format!("user {user} → {through}binding {role} → {place} → {right}"))
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
 };
 use writ_evidence::charter::{CharterState, Scope};
-use writ_model::{Principal, Role};
+use writ_model::{Actor, Role};
 
 use crate::Right;
 
@@ -22,17 +22,17 @@ pub(crate) struct Question {
 /// Builds the question; `None` if Cedar does not take it, which is a denial.
 pub(crate) fn question(
     charter: &CharterState,
-    principal: &Principal,
+    actor: Actor<'_>,
     right: &Right<'_>,
     schema: &Schema,
 ) -> Option<Question> {
     let held: BTreeSet<String> = charter
-        .bindings_of(principal)
+        .bindings_of(actor)
         .map(|binding| binding_id(&binding.scope, binding.role))
         .collect();
     let parents: BTreeSet<EntityUid> =
         held.iter().map(|id| uid("Binding", id)).collect::<Option<_>>()?;
-    let user = uid("User", &principal.to_string())?;
+    let user = uid("User", &actor.principal.to_string())?;
     let resource = uid(right.resource_type(), &right.resource())?;
     let roles = [("roles".to_owned(), roles(right)?)];
     let mut entities = vec![

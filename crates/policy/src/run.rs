@@ -8,7 +8,7 @@ use writ_evidence::{
     statement::DecisionRecord,
     writ::ConnectionGrant,
 };
-use writ_model::{PinnedAction, PinnedConnection, Principal, WorkspaceName};
+use writ_model::{Actor, PinnedAction, PinnedConnection, Principal, WorkspaceName};
 
 use crate::{Denied, Permit, Policies, Right};
 
@@ -40,7 +40,7 @@ impl Policies {
     pub fn decide_run_start(
         &self,
         charter: &CharterState,
-        signer: &Principal,
+        signer: Actor<'_>,
         published: &PublishedAutomation,
         details: &[ConnectionGrant],
     ) -> Result<RunPermit, Denied> {
@@ -70,7 +70,7 @@ impl Policies {
     pub fn decide_action(
         &self,
         charter: &CharterState,
-        (signer, publisher): (&Principal, &Principal),
+        (signer, publisher): (Actor<'_>, &Principal),
         connection: &PinnedConnection,
         action: &PinnedAction,
     ) -> Result<Permit, Denied> {

@@ -15,6 +15,7 @@ use writ_evidence::{
     charter::UnverifiedEntry,
     checkpoint,
     idc::{UnverifiedIdc, VerifiedIdc},
+    issuer::TokenKeys,
     statement::{Says, VerifiedStatement},
     writ::{Order, VerifiedWrit},
 };
@@ -45,8 +46,9 @@ fn authenticate(
     now: UnixTime,
 ) -> Result<Authenticated, Problem> {
     let charter = tenant.charter();
+    let fetched = tenant.issuer_keys.fetched();
     let idc = idc
-        .verify(charter.issuers(), now)
+        .verify(charter.issuers(), TokenKeys::Fetched(&fetched), now)
         .map_err(|error| problem_of(401, error.code(), &error))?;
     let writ = VerifiedWrit::verify(writ, &idc, tenant.id(), now)
         .map_err(|error| problem_of(403, error.code(), &error))?;
@@ -93,7 +95,7 @@ fn decide_start(tenant: &Tenant, authenticated: &Authenticated) -> Result<(), Pr
     }
     tenant
         .policies
-        .decide_run_start(&charter, authenticated.idc.principal(), published, authorization_details)
+        .decide_run_start(&charter, authenticated.idc.actor(), published, authorization_details)
         .map(drop)
         .map_err(|denied| denied_problem(&denied))
 }
@@ -136,11 +138,7 @@ pub(crate) fn resume_run(
     let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
     tenant
         .policies
-        .decide(
-            &tenant.charter(),
-            authenticated.idc.principal(),
-            Right::RunResume(&known.automation),
-        )
+        .decide(&tenant.charter(), authenticated.idc.actor(), Right::RunResume(&known.automation))
         .map_err(|denied| denied_problem(&denied))?;
     if known.phase != RunPhase::Suspended {
         return Err(Problem::new(409, "run-not-suspended", "the run is not suspended"));
@@ -161,7 +159,7 @@ pub(crate) async fn append_entry(
     let now = clock::now();
     let digest = append.entry.digest();
     let UnverifiedEntry::Writ { cosignatures, .. } = &append.entry else {
-        return Err(Problem::new(400, "charter-candidate", "a candidate is signed by a writ"));
+        return append_root_entry(tenant, &append.entry).await;
     };
     if !cosignatures.is_empty() {
         return Err(Problem::new(400, "charter-candidate", "a candidate has no cosignatures"));
@@ -173,7 +171,7 @@ pub(crate) async fn append_entry(
     }
     tenant
         .charter()
-        .admit(&append.entry, now, &*tenant.policies)
+        .admit(&append.entry, &tenant.issuer_keys.fetched(), now, &*tenant.policies)
         .map_err(|error| problem_of(403, error.code(), &error))?;
     tenant.store.put_candidate(&append.entry).map_err(stored)?;
     let verdict = tenant.verdicts.expect(digest);
@@ -187,6 +185,14 @@ pub(crate) async fn append_entry(
         Ok(Err(_)) | Err(_) => Err(Problem::new(503, "witness-away", "the witness did not answer")
             .with_remedy("start the runner; the change is kept and takes effect when it answers")),
     }
+}
+
+/// Appends what root keys signed: it stands on them alone, whatever waits for the witness.
+async fn append_root_entry(tenant: &Tenant, entry: &UnverifiedEntry) -> Result<Appended, Problem> {
+    let _one_at_a_time = tenant.appending.lock().await;
+    let charter = tenant.append(entry).map_err(|error| problem_of(403, "charter-roots", &error))?;
+    tenant.work.notify_waiters();
+    Ok(Appended { seq: charter.seq(), head: charter.head() })
 }
 
 /// Takes what a runner has to say, in order.

@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post, put},
 };
 use writ_api::{PROBLEM_TYPE, Problem};
-use writ_model::{TenantId, limits::LINK_MESSAGE_MAX};
+use writ_model::{Cidr, TenantId, limits::LINK_MESSAGE_MAX};
 
 pub(crate) use auth::ProofWindow;
 
@@ -27,6 +27,7 @@ use crate::tenant::Tenant;
 pub(crate) struct App {
     pub(crate) tenants: BTreeMap<TenantId, Arc<Tenant>>,
     pub(crate) public_url: String,
+    pub(crate) issuer_cidrs: Vec<Cidr>,
 }
 
 /// Every route there is.

@@ -10,6 +10,7 @@ mod clock;
 mod dispatch;
 mod flow;
 mod http;
+mod issuer_keys;
 mod store;
 mod tenant;
 mod wiring;

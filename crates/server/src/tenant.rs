@@ -13,6 +13,7 @@ use writ_policy::Policies;
 use crate::{
     dispatch::Verdicts,
     http::ProofWindow,
+    issuer_keys::IssuerKeys,
     store::{Store, StoreError},
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct Tenant {
     /// Wakes runners that wait for something to do.
     pub(crate) work: Notify,
     pub(crate) proofs: Mutex<ProofWindow>,
+    pub(crate) issuer_keys: IssuerKeys,
 }
 
 impl Tenant {
@@ -74,6 +76,7 @@ impl Tenant {
             verdicts: Verdicts::default(),
             work: Notify::new(),
             proofs: Mutex::new(ProofWindow::default()),
+            issuer_keys: IssuerKeys::default(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use tokio::net::TcpListener;
 use writ_evidence::charter::{FoldError, UnverifiedEntry};
-use writ_model::TenantId;
+use writ_model::{Cidr, TenantId};
 use writ_policy::Policies;
 
 use crate::{
@@ -19,6 +19,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The origin that clients use, such as `http://127.0.0.1:7410`; request proofs name it.
     pub public_url: String,
+    /// Otherwise refused address ranges in which identity providers may be asked for their keys.
+    pub issuer_cidrs: Vec<Cidr>,
 }
 
 /// Why a control plane does not serve.
@@ -92,7 +94,8 @@ pub async fn serve(
         tracing::info!(tenant.id = %tenant.id(), "serving tenant");
         tenants.insert(tenant.id(), Arc::new(tenant));
     }
-    let app = Arc::new(App { tenants, public_url: config.public_url });
+    let Config { public_url, issuer_cidrs, .. } = config;
+    let app = Arc::new(App { tenants, public_url, issuer_cidrs });
     axum::serve(listener, http::routes(app))
         .with_graceful_shutdown(stop)
         .await

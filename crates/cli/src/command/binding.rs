@@ -1,7 +1,7 @@
 //! `writ binding`.
 
 use writ_evidence::charter::{Binding, Change, Scope};
-use writ_model::Principal;
+use writ_model::{Grantee, Principal, TokenGroup};
 
 use super::Context;
 use crate::{
@@ -52,5 +52,10 @@ fn binding(tenant: &Tenant, args: BindingArgs) -> Result<Binding, Failure> {
         }
     };
     let scope = args.workspace.map_or(Scope::Tenant, Scope::Workspace);
-    Ok(Binding { principal: Principal { iss, sub: args.subject }, role: args.role, scope })
+    let principal = match (args.subject, args.group) {
+        (Some(sub), _) => Grantee::Principal(Principal { iss, sub }),
+        (None, Some(group)) => Grantee::Group(TokenGroup { iss, group }),
+        (None, None) => return Err(Failure::new("binding", "nobody is named")),
+    };
+    Ok(Binding { principal, role: args.role, scope })
 }

@@ -1,15 +1,17 @@
 //! `writ login`, `logout`, `whoami`.
 
 use serde_json::json;
+use writ_evidence::issuer::TokenKeys;
 
 use super::Context;
 use crate::{
-    failure::Failure, login, output, place::Place, session::Session, sign::principal, tenant::now,
+    args::LoginArgs, failure::Failure, login, output, place::Place, session::Session,
+    sign::principal, tenant::now,
 };
 
-pub(super) async fn log_in(context: &Context, subject: &str) -> Result<(), Failure> {
+pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Failure> {
     let place = Place::find()?;
-    let session = login::log_in(&place, subject).await?;
+    let session = login::log_in(&place, args).await?;
     session.save(&place, &context.session)?;
     let principal = principal(&session.idc)?;
     output::say(format!("logged in as {principal} (session `{}`)", context.session));
@@ -28,14 +30,14 @@ pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     let idc = tenant
         .session
         .idc
-        .verify(tenant.charter.issuers(), now())
+        .verify(tenant.charter.issuers(), TokenKeys::Witnessed, now())
         .map_err(|error| Failure::because(error.code(), "the login does not verify", &error))?;
     let roles: Vec<String> =
-        tenant.charter.bindings_of(idc.principal()).map(super::binding::describe).collect();
+        tenant.charter.bindings_of(idc.actor()).map(super::binding::describe).collect();
     if context.json {
         return output::json(&json!({
             "iss": idc.principal().iss, "sub": idc.principal().sub,
-            "idc": idc.digest(), "fresh_until": idc.fresh_until(), "roles": roles,
+            "idc": idc.digest(), "groups": idc.groups(), "fresh_until": idc.fresh_until(), "roles": roles,
         }));
     }
     output::line(format!("{}", idc.principal()))?;

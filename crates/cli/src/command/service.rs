@@ -39,8 +39,9 @@ pub(crate) async fn listen(address: std::net::SocketAddr) -> Result<TcpListener,
 
 pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
     let listener = listen(args.listen).await?;
-    let config = writ_server::Config { data: args.data, public_url: args.public_url };
-    tracing::info!(address = %args.listen, "control plane serves");
+    let ServerArgs { data, public_url, issuer_cidrs, listen: address } = args;
+    let config = writ_server::Config { data, public_url, issuer_cidrs };
+    tracing::info!(%address, "control plane serves");
     writ_server::serve(config, listener, stopped()?)
         .await
         .map_err(|error| Failure::because("server", "the control plane ended", &error))

@@ -11,7 +11,7 @@ use std::{
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use writ_evidence::{
     charter::{Change, EntryBody, Genesis, UnverifiedEntry, sign_root},
-    idc::{Issuer, IssuerClient},
+    issuer::{IdTokenAlgorithm, Issuer, IssuerClient},
     key::{Algorithm, SigningKey},
     writ::Operation,
 };
@@ -27,6 +27,8 @@ use crate::{
 
 /// How long a development ID token counts, in seconds.
 const TOKEN_AGE_S: u64 = 3600;
+/// How long a login at the development identity provider lives.
+const SESSION_MAX_S: u64 = 12 * 3600;
 /// The client id of this command at the development identity provider.
 const CLIENT_ID: &str = "writ-cli";
 
@@ -45,7 +47,7 @@ pub(super) async fn tenant(args: &DevArgs) -> Result<Place, Failure> {
     let genesis = genesis(folder, &issuer_url, args.isolation.is_some()).await?;
     let entry = sign_genesis(folder, genesis)?;
     let data = folder.join("server");
-    let config = writ_server::Config { data, public_url: String::new() };
+    let config = writ_server::Config { data, public_url: String::new(), issuer_cidrs: Vec::new() };
     writ_server::found_tenant(&config, &entry)
         .map_err(|error| Failure::because("dev", "cannot make the tenant", &error))?;
     let settings = DevSettings {
@@ -55,6 +57,8 @@ pub(super) async fn tenant(args: &DevArgs) -> Result<Place, Failure> {
         link_url: format!("http://127.0.0.1:{link}"),
         issuer_url,
         client_id: CLIENT_ID.to_owned(),
+        ca_file: None,
+        issuers: Vec::new(),
     };
     let place = Place { folder: folder.clone(), settings };
     place.save()?;
@@ -99,7 +103,12 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
             iss: issuer_url.to_owned(),
             keys: vec![issuer_key],
             clients: vec![IssuerClient { client_id: CLIENT_ID.to_owned(), operations }],
+            jwks: None,
+            algorithms: vec![IdTokenAlgorithm::Es256],
             max_age_s: TOKEN_AGE_S,
+            session_max_s: SESSION_MAX_S,
+            subject_claim: "sub".to_owned(),
+            groups_claim: None,
         }],
         owners: vec![owner("owner")],
         runner,

@@ -27,7 +27,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use writ_evidence::{
     digest::sha256,
-    idc::IssuerKey,
+    issuer::IssuerKey,
     jws::{self, HeaderExtra, ObjectType},
     key::{Algorithm, SigningKey},
 };
@@ -76,7 +76,7 @@ pub(super) fn create_keys(folder: &Path) -> Result<IssuerKey, Failure> {
     write_secret(&folder.join("signing-key"), document.as_ref())?;
     write_secret(&folder.join("login-secret"), random_text()?.as_bytes())?;
     let key = load_key(folder)?;
-    Ok(IssuerKey { kid: kid(&key), jwk: key.public().clone() })
+    Ok(IssuerKey { kid: kid(&key), jwk: key.public().clone().into() })
 }
 
 fn load_key(folder: &Path) -> Result<SigningKey, Failure> {

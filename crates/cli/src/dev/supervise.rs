@@ -72,6 +72,8 @@ fn parts(place: &Place, isolation: Option<&str>) -> [(&'static str, Vec<String>)
         ("--data", folder("server")),
         ("--listen", address(&settings.server_url)),
         ("--public-url", settings.server_url.clone()),
+        // Another provider on this machine may be tried out; nothing else is in reach.
+        ("--issuer-cidr", "127.0.0.1/32".to_owned()),
     ];
     let gateway = [
         ("--tenant", tenant.clone()),

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use writ_model::{
-    AutomationName, CodeLanguage, Connection, Digest, PackName, Principal, Role, RunnerGroupId,
-    RunnerId, WorkspaceName,
+    AutomationName, CodeLanguage, Connection, Digest, Grantee, PackName, Principal, Role,
+    RunnerGroupId, RunnerId, WorkspaceName,
 };
 
-use crate::{idc::Issuer, key::PublicKey, seal::SealingPublicKey, writ::ConnectionGrant};
+use crate::{issuer::Issuer, key::PublicKey, seal::SealingPublicKey, writ::ConnectionGrant};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub enum Change {
     /// Entry 0, and only entry 0: what the tenant is.
     #[serde(rename = "genesis")]
     Genesis(Genesis),
+    /// Makes or replaces an identity provider; signed by root keys alone.
+    #[serde(rename = "issuer.set")]
+    IssuerSet(Box<Issuer>),
     /// Makes or replaces a workspace.
     #[serde(rename = "workspace.set")]
     WorkspaceSet(Workspace),
@@ -36,11 +39,26 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether root keys sign it, and nobody else may (DESIGN §3.3).
+    #[must_use]
+    pub const fn is_root_class(&self) -> bool {
+        match self {
+            Self::Genesis(_) | Self::IssuerSet(_) => true,
+            Self::WorkspaceSet(_)
+            | Self::BindingAdd(_)
+            | Self::BindingRemove(_)
+            | Self::ConnectionSet(_)
+            | Self::PackAcknowledge(_)
+            | Self::AutomationPublish(_) => false,
+        }
+    }
+
     /// The kind, as written.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Genesis(_) => "genesis",
+            Self::IssuerSet(_) => "issuer.set",
             Self::WorkspaceSet(_) => "workspace.set",
             Self::BindingAdd(_) => "binding.add",
             Self::BindingRemove(_) => "binding.remove",
@@ -103,12 +121,12 @@ pub enum Scope {
     Workspace(WorkspaceName),
 }
 
-/// A principal holds a role in a scope.
+/// A person or a group holds a role in a scope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
     /// Who.
-    pub principal: Principal,
+    pub principal: Grantee,
     /// What.
     pub role: Role,
     /// Where.

@@ -10,7 +10,8 @@ use writ_model::{Digest, TenantId, UnixTime};
 use super::Change;
 use crate::{
     digest::sha256,
-    idc::{IdcError, Issuer, UnverifiedIdc, VerifiedIdc},
+    idc::{IdcError, UnverifiedIdc, VerifiedIdc},
+    issuer::{Issuer, TokenKeys},
     json,
     jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
     key::{PublicKey, SigningError, SigningKey},
@@ -168,12 +169,12 @@ pub(super) fn check_roots(
 /// Verifies the writ of an entry at `now` and that it is over this body; returns its signer.
 pub(super) fn check_writ(
     (body, writ, idc): (&str, &str, &UnverifiedIdc),
-    issuers: &[Issuer],
+    (issuers, keys): (&[Issuer], TokenKeys<'_>),
     ten: TenantId,
     prev: Digest,
     now: UnixTime,
 ) -> Result<VerifiedIdc, EntryError> {
-    let idc = idc.verify(issuers, now).map_err(EntryError::Idc)?;
+    let idc = idc.verify(issuers, keys, now).map_err(EntryError::Idc)?;
     let writ = VerifiedWrit::verify(writ, &idc, ten, now).map_err(EntryError::Writ)?;
     let expected = Order::CharterAppend { cnt: sha256(body.as_bytes()) };
     if writ.claims().order != expected || writ.claims().charter != prev {

@@ -4,11 +4,13 @@
 //! [`CharterState::admit`] judges a candidate as a witness does. A state can't be deserialised:
 //! whoever wants one folds the entries.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
-    AutomationName, Connection, ConnectionName, Digest, PackName, Principal, RunnerId, TenantId,
-    UnixTime, WorkspaceName,
+    Actor, AutomationName, Connection, ConnectionName, Digest, Grantee, PackName, Principal,
+    RunnerId, TenantId, UnixTime, WorkspaceName,
 };
 
 use super::{
@@ -16,11 +18,15 @@ use super::{
     PackAcknowledgement, RunnerEnrollment, UnverifiedEntry, Workspace,
     entry::{check_cosignature, check_roots, check_writ},
 };
-use crate::{digest::sha256, idc::Issuer};
+use crate::{
+    digest::sha256,
+    issuer::{FetchedKeys, Issuer, TokenKeys},
+    key::PublicKey,
+};
 
 /// Who may append what. `policy` implements it; the fold asks it under the state before.
 pub trait MayAppend {
-    /// Decides whether `principal` may make `change` under `state`.
+    /// Decides whether `actor` may make `change` under `state`.
     ///
     /// # Errors
     ///
@@ -28,7 +34,7 @@ pub trait MayAppend {
     fn may_append(
         &self,
         state: &CharterState,
-        principal: &Principal,
+        actor: Actor<'_>,
         change: &Change,
     ) -> Result<(), NotPermitted>;
 }
@@ -67,6 +73,8 @@ pub struct CharterState {
     head: Digest,
     heads: BTreeSet<Digest>,
     witness: RunnerId,
+    roots: Vec<PublicKey>,
+    threshold: u8,
     issuers: Vec<Issuer>,
     runners: BTreeMap<RunnerId, RunnerEnrollment>,
     workspaces: BTreeMap<WorkspaceName, Workspace>,
@@ -153,12 +161,15 @@ impl CharterState {
         };
         check_roots(text, signatures, &genesis.roots, usize::from(genesis.threshold))
             .map_err(refused)?;
+        for issuer in &genesis.issuers {
+            issuer.check().map_err(|reason| FoldError::Change { seq: 0, reason })?;
+        }
         Ok(Self::from_genesis(genesis, ten))
     }
 
     fn from_genesis(genesis: Genesis, ten: TenantId) -> Self {
         let owner = |principal| Binding {
-            principal,
+            principal: Grantee::Principal(principal),
             role: writ_model::Role::Owner,
             scope: super::Scope::Tenant,
         };
@@ -168,6 +179,8 @@ impl CharterState {
             head: ten.0,
             heads: BTreeSet::from([ten.0]),
             witness: genesis.runner.id,
+            roots: genesis.roots,
+            threshold: genesis.threshold,
             issuers: genesis.issuers,
             runners: BTreeMap::from([(genesis.runner.id, genesis.runner)]),
             workspaces: BTreeMap::new(),
@@ -178,7 +191,7 @@ impl CharterState {
         }
     }
 
-    /// Folds the next entry, whose freshness its witness judged.
+    /// Folds the next entry: one whose freshness its witness judged, or one that root keys signed.
     ///
     /// # Errors
     ///
@@ -191,17 +204,58 @@ impl CharterState {
         let seq = self.seq.saturating_add(1);
         let refused = |source| FoldError::Entry { seq, source };
         let UnverifiedEntry::Writ { cosignatures, .. } = entry else {
-            return Err(FoldError::Change { seq, reason: "only entry 0 is signed by root keys" });
+            let change = self.judge_root(entry)?;
+            self.apply(change, None);
+            self.advance(entry);
+            return Ok(());
         };
         let witness = self.runners.get(&self.witness).ok_or(refused(EntryError::NoWitness))?;
         let expected = |at| self.cosignature(entry, at);
         let at = check_cosignature(cosignatures, &witness.jail_key, expected).map_err(refused)?;
-        let (principal, change) = self.judge(entry, at, may)?;
-        self.apply(change, principal);
-        self.seq = seq;
+        let (principal, change) = self.judge(entry, TokenKeys::Witnessed, at, may)?;
+        self.apply(change, Some(principal));
+        self.advance(entry);
+        Ok(())
+    }
+
+    fn advance(&mut self, entry: &UnverifiedEntry) {
+        self.seq = self.seq.saturating_add(1);
         self.head = entry.digest();
         self.heads.insert(self.head);
-        Ok(())
+    }
+
+    /// Everything about an entry that root keys signed: it stands on them alone (DESIGN §3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`]: not the next, too few signatures, or not a root-class change.
+    pub fn judge_root(&self, entry: &UnverifiedEntry) -> Result<Change, FoldError> {
+        let seq = self.seq.saturating_add(1);
+        let refused = |source| FoldError::Entry { seq, source };
+        let impossible = |reason| FoldError::Change { seq, reason };
+        let UnverifiedEntry::Roots { body: text, signatures } = entry else {
+            return Err(impossible("this change is not signed by root keys"));
+        };
+        let body = entry.body().map_err(refused)?;
+        if body.seq != seq || body.prev != Some(self.head) {
+            return Err(FoldError::NotNext { seq });
+        }
+        check_roots(text, signatures, &self.roots, usize::from(self.threshold)).map_err(refused)?;
+        match body.change {
+            Change::IssuerSet(issuer) => {
+                issuer.check().map_err(impossible)?;
+                Ok(Change::IssuerSet(issuer))
+            }
+            Change::Genesis(_) => Err(impossible("a genesis stands in entry 0 only")),
+            Change::WorkspaceSet(_)
+            | Change::BindingAdd(_)
+            | Change::BindingRemove(_)
+            | Change::ConnectionSet(_)
+            | Change::PackAcknowledge(_)
+            | Change::AutomationPublish(_) => {
+                Err(impossible("root keys sign root-class changes only"))
+            }
+        }
     }
 
     /// Judges a candidate at `now`, as a witness does before it cosigns; returns what to sign.
@@ -212,10 +266,11 @@ impl CharterState {
     pub fn admit(
         &self,
         entry: &UnverifiedEntry,
+        keys: &FetchedKeys,
         now: UnixTime,
         may: &impl MayAppend,
     ) -> Result<CosignatureClaims, FoldError> {
-        self.judge(entry, now, may)?;
+        self.judge(entry, TokenKeys::Fetched(keys), now, may)?;
         Ok(self.cosignature(entry, now))
     }
 
@@ -233,22 +288,24 @@ impl CharterState {
     fn judge(
         &self,
         entry: &UnverifiedEntry,
+        keys: TokenKeys<'_>,
         at: UnixTime,
         may: &impl MayAppend,
     ) -> Result<(Principal, Change), FoldError> {
         let seq = self.seq.saturating_add(1);
         let refused = |source| FoldError::Entry { seq, source };
         let UnverifiedEntry::Writ { body: text, writ, idc, .. } = entry else {
-            return Err(FoldError::Change { seq, reason: "only entry 0 is signed by root keys" });
+            let reason = "an entry that root keys signed takes no cosignature";
+            return Err(FoldError::Change { seq, reason });
         };
         let body = entry.body().map_err(refused)?;
         if body.seq != seq || body.prev != Some(self.head) {
             return Err(FoldError::NotNext { seq });
         }
-        let signer = check_writ((text, writ, idc), &self.issuers, self.ten, self.head, at)
+        let signer = check_writ((text, writ, idc), (&self.issuers, keys), self.ten, self.head, at)
             .map_err(refused)?;
         self.check_possible(&body.change).map_err(|reason| FoldError::Change { seq, reason })?;
-        may.may_append(self, signer.principal(), &body.change)
+        may.may_append(self, signer.actor(), &body.change)
             .map_err(|source| FoldError::NotPermitted { seq, source })?;
         Ok((signer.principal().clone(), body.change))
     }
@@ -257,6 +314,7 @@ impl CharterState {
     fn check_possible(&self, change: &Change) -> Result<(), &'static str> {
         match change {
             Change::Genesis(_) => Err("a genesis stands in entry 0 only"),
+            Change::IssuerSet(_) => Err("only root keys sign what identity providers are believed"),
             Change::WorkspaceSet(_) | Change::PackAcknowledge(_) => Ok(()),
             Change::BindingAdd(binding) => match &binding.scope {
                 super::Scope::Tenant => Ok(()),
@@ -267,8 +325,11 @@ impl CharterState {
                 if !self.bindings.contains(binding) {
                     return Err("there is no such binding");
                 }
+                // A group may be empty: only a person keeps a tenant from being nobody's.
                 let owner = |b: &&Binding| {
-                    b.role == writ_model::Role::Owner && b.scope == super::Scope::Tenant
+                    b.role == writ_model::Role::Owner
+                        && b.scope == super::Scope::Tenant
+                        && matches!(b.principal, Grantee::Principal(_))
                 };
                 let last = owner(&binding) && self.bindings.iter().filter(owner).count() == 1;
                 if last { Err("the last owner cannot be removed") } else { Ok(()) }
@@ -322,9 +383,14 @@ impl CharterState {
         Ok(())
     }
 
-    fn apply(&mut self, change: Change, principal: Principal) {
+    /// Applies a change that was judged; `signer` is absent where root keys signed.
+    fn apply(&mut self, change: Change, signer: Option<Principal>) {
         match change {
             Change::Genesis(_) => {}
+            Change::IssuerSet(issuer) => {
+                self.issuers.retain(|known| known.iss != issuer.iss);
+                self.issuers.push(*issuer);
+            }
             Change::WorkspaceSet(workspace) => {
                 self.workspaces.insert(workspace.name.clone(), workspace);
             }
@@ -343,7 +409,8 @@ impl CharterState {
                 self.packs.insert((pack.name.clone(), pack.version.clone()), pack);
             }
             Change::AutomationPublish(automation) => {
-                let published = PublishedAutomation { automation, publisher: principal };
+                let Some(publisher) = signer else { return };
+                let published = PublishedAutomation { automation, publisher };
                 self.automations.insert(published.automation.name.clone(), published);
             }
         }
@@ -355,122 +422,4 @@ fn connection_digest(connection: &Connection) -> Digest {
     // A definition of plain strings and numbers always serialises; an empty digest input could
     // only ever fail to match.
     sha256(&serde_json::to_vec(connection).unwrap_or_default())
-}
-
-impl CharterState {
-    /// The tenant.
-    #[must_use]
-    pub const fn ten(&self) -> TenantId {
-        self.ten
-    }
-
-    /// The newest entry's number.
-    #[must_use]
-    pub const fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// The newest entry's digest.
-    #[must_use]
-    pub const fn head(&self) -> Digest {
-        self.head
-    }
-
-    /// Whether `head` is the head or an ancestor of it.
-    #[must_use]
-    pub fn knows_head(&self, head: Digest) -> bool {
-        self.heads.contains(&head)
-    }
-
-    /// The one witness.
-    #[must_use]
-    pub const fn witness(&self) -> RunnerId {
-        self.witness
-    }
-
-    /// The identity providers.
-    #[must_use]
-    pub fn issuers(&self) -> &[Issuer] {
-        &self.issuers
-    }
-
-    /// An enrolled runner.
-    #[must_use]
-    pub fn runner(&self, id: RunnerId) -> Option<&RunnerEnrollment> {
-        self.runners.get(&id)
-    }
-
-    /// Every enrolled runner.
-    pub fn runners(&self) -> impl Iterator<Item = &RunnerEnrollment> {
-        self.runners.values()
-    }
-
-    /// A workspace.
-    #[must_use]
-    pub fn workspace(&self, name: &WorkspaceName) -> Option<&Workspace> {
-        self.workspaces.get(name)
-    }
-
-    /// Every workspace.
-    pub fn workspaces(&self) -> impl Iterator<Item = &Workspace> {
-        self.workspaces.values()
-    }
-
-    /// Every binding.
-    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.bindings.iter()
-    }
-
-    /// The bindings of one principal.
-    pub fn bindings_of<'a>(
-        &'a self,
-        principal: &'a Principal,
-    ) -> impl Iterator<Item = &'a Binding> {
-        let first = Binding {
-            principal: principal.clone(),
-            role: writ_model::Role::Owner,
-            scope: super::Scope::Tenant,
-        };
-        self.bindings.range(first..).take_while(move |binding| &binding.principal == principal)
-    }
-
-    /// A connection.
-    #[must_use]
-    pub fn connection(&self, name: &ConnectionName) -> Option<&ConnectionRecord> {
-        self.connections.get(name)
-    }
-
-    /// Every connection.
-    pub fn connections(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        self.connections.values()
-    }
-
-    /// An acknowledged pack, by name and version.
-    #[must_use]
-    pub fn pack(&self, name: &PackName, version: &str) -> Option<&PackAcknowledgement> {
-        self.packs.get(&(name.clone(), version.to_owned()))
-    }
-
-    /// Every acknowledged pack.
-    pub fn packs(&self) -> impl Iterator<Item = &PackAcknowledgement> {
-        self.packs.values()
-    }
-
-    /// Whether the pack of a pinned action is acknowledged with that very digest.
-    #[must_use]
-    pub fn acknowledges(&self, action: &writ_model::PinnedAction) -> bool {
-        let pack = action.name.pack();
-        self.packs.values().any(|known| known.name == pack && known.digest == action.digest)
-    }
-
-    /// A published automation.
-    #[must_use]
-    pub fn automation(&self, name: &AutomationName) -> Option<&PublishedAutomation> {
-        self.automations.get(name)
-    }
-
-    /// Every published automation.
-    pub fn automations(&self) -> impl Iterator<Item = &PublishedAutomation> {
-        self.automations.values()
-    }
 }

@@ -50,30 +50,83 @@ pub(super) fn exchange(
     call: &Call<'_>,
     roots: Arc<RootCertStore>,
 ) -> Result<Value, Failed> {
+    within(
+        call.deadline,
+        send(socket, call.host, roots, async |sender: &mut Sender| {
+            // The credential is copied onto the heap once there is somebody to send it to.
+            let response = sender.send_request(build(call)?).await;
+            read(response.map_err(|_| Failed::new("http-failed"))?, call.template).await
+        }),
+    )
+}
+
+/// What is asked for without a credential: a public document, whole.
+pub(super) struct Document<'a> {
+    pub(super) host: &'a ConnectionHost,
+    /// Absolute path, with its query.
+    pub(super) target: &'a str,
+    /// Most bytes of it.
+    pub(super) longest: usize,
+    pub(super) deadline: Instant,
+}
+
+/// Gets a document; anything but 200 is a failure.
+pub(super) fn get(
+    socket: TcpStream,
+    document: &Document<'_>,
+    roots: Arc<RootCertStore>,
+) -> Result<Bytes, Failed> {
+    within(
+        document.deadline,
+        send(socket, document.host, roots, async |sender: &mut Sender| {
+            let request = head("GET", document.target, document.host)
+                .header(header::ACCEPT, "application/json")
+                .body(Full::new(Bytes::new()))
+                .map_err(|_| Failed::new("http-request"))?;
+            let response = sender.send_request(request).await;
+            let response = response.map_err(|_| Failed::new("http-failed"))?;
+            let status = response.status().as_u16();
+            if status != 200 {
+                let redirect = response.status().is_redirection();
+                let code = if redirect { "http-redirect" } else { "http-status" };
+                return Err(Failed::answered(code, status));
+            }
+            collect(response, document.longest).await
+        }),
+    )
+}
+
+type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
+
+/// Runs one conversation to its end or to the deadline.
+fn within<T>(
+    deadline: Instant,
+    conversation: impl Future<Output = Result<T, Failed>>,
+) -> Result<T, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|_| Failed::new("cell-runtime"))?;
     runtime.block_on(async {
-        let sent = send(socket, call, roots);
         let late = |_| Failed::new("http-timeout");
-        tokio::time::timeout_at(call.deadline.into(), sent).await.map_err(late)?
+        tokio::time::timeout_at(deadline.into(), conversation).await.map_err(late)?
     })
 }
 
-async fn send(
+async fn send<T>(
     socket: TcpStream,
-    call: &Call<'_>,
+    host: &ConnectionHost,
     roots: Arc<RootCertStore>,
-) -> Result<Value, Failed> {
+    talk: impl AsyncFnOnce(&mut Sender) -> Result<T, Failed>,
+) -> Result<T, Failed> {
     let failed = |_| Failed::new("connect-failed");
     socket.set_nonblocking(true).map_err(failed)?;
     let socket = tokio::net::TcpStream::from_std(socket).map_err(failed)?;
-    if call.host.plaintext {
-        return converse(socket, call).await;
+    if host.plaintext {
+        return converse(socket, talk).await;
     }
-    converse(tls(socket, call.host, roots).await?, call).await
+    converse(tls(socket, host, roots).await?, talk).await
 }
 
 async fn tls(
@@ -92,10 +145,10 @@ async fn tls(
     TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(|_| failed())
 }
 
-async fn converse(
+async fn converse<T>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    call: &Call<'_>,
-) -> Result<Value, Failed> {
+    talk: impl AsyncFnOnce(&mut Sender) -> Result<T, Failed>,
+) -> Result<T, Failed> {
     let failed = |_| Failed::new("http-failed");
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_headers(HEADERS_MAX)
@@ -103,13 +156,7 @@ async fn converse(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(failed)?;
-    // The credential is copied onto the heap once there is somebody to send it to.
-    let request = build(call)?;
-    let exchanged = async {
-        let response = sender.send_request(request).await.map_err(failed)?;
-        read(response, call.template).await
-    };
-    let mut exchanged = std::pin::pin!(exchanged);
+    let mut exchanged = std::pin::pin!(talk(&mut sender));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         answer = &mut exchanged => answer,
@@ -125,13 +172,7 @@ fn build(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failed> {
     bearer.extend_from_slice(call.credential.expose());
     let mut authorization = HeaderValue::from_bytes(&bearer).map_err(|_| malformed())?;
     authorization.set_sensitive(true);
-    let mut built = Request::builder()
-        .method(call.request.method)
-        .uri(&call.request.target)
-        .header(header::HOST, authority(call.host))
-        .header(header::USER_AGENT, concat!("writ/", env!("CARGO_PKG_VERSION")))
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::CONNECTION, "close")
+    let mut built = head(call.request.method, &call.request.target, call.host)
         .header(header::AUTHORIZATION, authorization);
     for (name, value) in &call.request.headers {
         built = built.header::<&HeaderName, &HeaderValue>(name, value);
@@ -139,6 +180,17 @@ fn build(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failed> {
     built
         .body(Full::new(Bytes::from(call.request.body.clone().unwrap_or_default())))
         .map_err(|_| malformed())
+}
+
+/// What every request begins with.
+fn head(method: &str, target: &str, host: &ConnectionHost) -> hyper::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .header(header::HOST, authority(host))
+        .header(header::USER_AGENT, concat!("writ/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::CONNECTION, "close")
 }
 
 /// The host as `Host` writes it (RFC 9110 §7.2): IPv6 literals in brackets, no standard port.
@@ -162,19 +214,24 @@ async fn read(response: Response<Incoming>, template: &ResponseTemplate) -> Resu
             .and_then(|asked| retry_after_s(asked, clock::now()));
         return Err(Failed { retry_after_s, ..Failed::answered(code, status) });
     }
-    if is_encoded(response.headers()) {
-        return Err(Failed::answered("http-encoding", status));
-    }
-    let body = Limited::new(response.into_body(), RESPONSE_BODY_MAX);
-    let body = body.collect().await.map_err(|error| {
-        let too_large = error.downcast_ref::<LengthLimitError>().is_some();
-        Failed::answered(if too_large { "http-too-large" } else { "http-failed" }, status)
-    })?;
-    let body = body.to_bytes();
+    let body = collect(response, RESPONSE_BODY_MAX).await?;
     if body.is_empty() {
         return Ok(Value::Null);
     }
     serde_json::from_slice(&body).map_err(|_| Failed::answered("response-not-json", status))
+}
+
+/// Reads a body of at most `longest` bytes.
+async fn collect(response: Response<Incoming>, longest: usize) -> Result<Bytes, Failed> {
+    let status = response.status().as_u16();
+    if is_encoded(response.headers()) {
+        return Err(Failed::answered("http-encoding", status));
+    }
+    let body = Limited::new(response.into_body(), longest).collect().await.map_err(|error| {
+        let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+        Failed::answered(if too_large { "http-too-large" } else { "http-failed" }, status)
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// Whether the body is in another coding than asked for: nothing here unpacks.

@@ -47,7 +47,7 @@ impl Jail {
         let charter = self.current_charter()?;
         let permit = self.policies.decide_action(
             charter,
-            (&run.acceptance.principal, &run.acceptance.publisher),
+            (run.acceptance.actor(), &run.acceptance.publisher),
             &connection,
             &pinned,
         )?;

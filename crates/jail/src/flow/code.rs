@@ -43,7 +43,7 @@ impl Jail {
             return Err(Refusing::signed("code-outside-footprint", rule));
         }
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(self.current_charter()?, &acceptance.principal, right)?;
+        self.policies.decide(self.current_charter()?, acceptance.actor(), right)?;
         Ok(CodePermit { language: grant.language, code: grant.digest, started_at: now })
     }
 

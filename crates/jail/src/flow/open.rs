@@ -41,7 +41,7 @@ impl Jail {
     ) -> Result<(Acceptance, Record), Refusing> {
         let charter = self.current_charter()?;
         let judged_at = self.judged_at(digest, now)?;
-        let (idc, writ) = verify_signed(charter, &open.writ, &open.idc, judged_at)?;
+        let (idc, writ) = self.verify_signed(charter, &open.writ, &open.idc, judged_at)?;
         self.check_target(charter, &writ)?;
         let used = self.check_unused(&writ, digest)?;
         let Order::RunStart { res, cnt, inp, authorization_details, .. } = &writ.claims().order
@@ -56,7 +56,7 @@ impl Jail {
         }
         let permit = self.policies.decide_run_start(
             charter,
-            idc.principal(),
+            idc.actor(),
             published,
             authorization_details,
         )?;
@@ -64,6 +64,7 @@ impl Jail {
             run: writ.run_id(),
             writ: digest,
             principal: idc.principal().clone(),
+            groups: idc.groups().clone(),
             publisher: published.publisher.clone(),
             automation: res.clone(),
             bundle: *cnt,
@@ -157,7 +158,7 @@ impl Jail {
         }
         let charter = self.current_charter()?;
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(charter, &acceptance.principal, right)?;
+        self.policies.decide(charter, acceptance.actor(), right)?;
         Ok(())
     }
 
@@ -187,7 +188,7 @@ impl Jail {
         now: UnixTime,
     ) -> Result<(RunResumed, Record), Refusing> {
         let charter = self.current_charter()?;
-        let (idc, writ) = verify_signed(charter, &resume.writ, &resume.idc, now)?;
+        let (idc, writ) = self.verify_signed(charter, &resume.writ, &resume.idc, now)?;
         self.check_target(charter, &writ)?;
         let used = self.check_unused(&writ, digest)?;
         let Order::RunResume { res, step, attempt, .. } = &writ.claims().order else {
@@ -197,8 +198,7 @@ impl Jail {
             return Err(Refusing::signed("writ-run", "the writ is for another run"));
         }
         let automation = &self.open(*res)?.acceptance.automation;
-        let permit =
-            self.policies.decide(charter, idc.principal(), Right::RunResume(automation))?;
+        let permit = self.policies.decide(charter, idc.actor(), Right::RunResume(automation))?;
         let resumed = RunResumed {
             writ: digest,
             principal: idc.principal().clone(),
@@ -233,6 +233,22 @@ impl Jail {
         Ok(JailReply::Statement { statement })
     }
 
+    /// Who signed, and what.
+    pub(super) fn verify_signed(
+        &self,
+        charter: &CharterState,
+        writ: &str,
+        idc: &UnverifiedIdc,
+        at: UnixTime,
+    ) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
+        let idc = idc
+            .verify(charter.issuers(), self.issuer_keys.keys(), at)
+            .map_err(|error| Refusing::because(error.code(), &error))?;
+        let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)
+            .map_err(|error| Refusing::because(error.code(), &error))?;
+        Ok((idc, writ))
+    }
+
     /// An open run.
     pub(super) fn open(&self, run: RunId) -> Result<&AcceptedRun, Refusing> {
         self.runs.get(&run).ok_or_else(|| {
@@ -258,21 +274,6 @@ impl Jail {
             }
         }
     }
-}
-
-/// Who signed, and what.
-fn verify_signed(
-    charter: &CharterState,
-    writ: &str,
-    idc: &UnverifiedIdc,
-    at: UnixTime,
-) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
-    let idc = idc
-        .verify(charter.issuers(), at)
-        .map_err(|error| Refusing::because(error.code(), &error))?;
-    let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)
-        .map_err(|error| Refusing::because(error.code(), &error))?;
-    Ok((idc, writ))
 }
 
 /// The bundle is the one that was signed, and the charter publishes it under this name now.

@@ -34,7 +34,7 @@ impl Jail {
         let charter = self.current_charter()?;
         let idc = read
             .idc
-            .verify(charter.issuers(), now)
+            .verify(charter.issuers(), self.issuer_keys.keys(), now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         let expected =
             ExpectedRequest { method: &read.method, url: &read.url, idc: Some(idc.digest()) };
@@ -45,7 +45,7 @@ impl Jail {
             return Err(Refusing::signed("acceptance-foreign", "the acceptance is another run's"));
         }
         let right = Right::RunReadOutput(&acceptance.automation);
-        self.policies.decide(charter, idc.principal(), right)?;
+        self.policies.decide(charter, idc.actor(), right)?;
         Ok(proof)
     }
 }

@@ -83,9 +83,10 @@ impl Jail {
             let rule = "the witness signed another entry of this number";
             return Err(Refusing::signed("charter-seq-signed", rule));
         }
-        let claims = charter.admit(candidate, now, &self.policies).map_err(|error| {
-            Refusing::because(error.code(), &error).about_writ(candidate.digest())
-        })?;
+        let claims =
+            charter.admit(candidate, self.issuer_keys.fetched(), now, &self.policies).map_err(
+                |error| Refusing::because(error.code(), &error).about_writ(candidate.digest()),
+            )?;
         let cosignature =
             charter::sign_cosignature(&claims, &self.key, &self.random).map_err(state_failed)?;
         let record =

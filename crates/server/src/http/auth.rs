@@ -13,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use writ_api::{IDC_HEADER, PROOF_HEADER, Problem, RUNNER_HEADER};
 use writ_evidence::{
     idc::{UnverifiedIdc, VerifiedIdc},
+    issuer::TokenKeys,
     json,
     key::PublicKey,
     proof::{ExpectedRequest, VerifiedProof},
@@ -70,14 +71,21 @@ impl App {
     }
 
     /// Authenticates a person.
-    pub(crate) fn person(&self, tenant: &Tenant, head: &Head<'_>) -> Result<VerifiedIdc, Problem> {
+    pub(crate) async fn person(
+        &self,
+        tenant: &Tenant,
+        head: &Head<'_>,
+    ) -> Result<VerifiedIdc, Problem> {
         let now = clock::now();
         let unverified = idc_header(head.headers)?;
-        let idc = unverified.verify(tenant.charter().issuers(), now).map_err(|error| {
+        self.learn_keys(tenant, &unverified).await;
+        let (charter, fetched) = (tenant.charter(), tenant.issuer_keys.fetched());
+        let keys = TokenKeys::Fetched(&fetched);
+        let idc = unverified.verify(charter.issuers(), keys, now).map_err(|error| {
             problem_of(401, error.code(), &error).with_remedy("log in with `writ login`")
         })?;
         self.check_proof(tenant, head, idc.key(), Some(idc.digest()))?;
-        if !tenant.charter().bindings().any(|binding| &binding.principal == idc.principal()) {
+        if charter.bindings_of(idc.actor()).next().is_none() {
             return Err(Problem::new(
                 403,
                 "policy-denied",
@@ -85,6 +93,12 @@ impl App {
             ));
         }
         Ok(idc)
+    }
+
+    /// Makes sure that the keys which a credential names were asked for.
+    pub(crate) async fn learn_keys(&self, tenant: &Tenant, idc: &UnverifiedIdc) {
+        let charter = tenant.charter();
+        tenant.issuer_keys.learn(charter.issuers(), idc, &self.issuer_cidrs).await;
     }
 
     /// Authenticates an enrolled runner.

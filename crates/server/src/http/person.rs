@@ -12,7 +12,7 @@ use writ_api::{
     AppendEntry, Appended, AuditPage, CharterPage, Content, Problem, ResumeRunOrder, RunList,
     RunStatus, StartRunOrder, StartedRun,
 };
-use writ_evidence::digest::sha256;
+use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
 use writ_policy::Right;
 
@@ -35,7 +35,7 @@ pub(super) async fn charter(
     request: Request,
 ) -> Result<Json<CharterPage>, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.person(&tenant, &original(&request))?;
+    app.person(&tenant, &original(&request)).await?;
     let entries = tenant.store.entries(page.from).map_err(stored)?;
     Ok(Json(CharterPage { entries, seq: tenant.charter().seq() }))
 }
@@ -47,6 +47,9 @@ pub(super) async fn append(
     Json(body): Json<AppendEntry>,
 ) -> Result<Json<Appended>, Failure> {
     let tenant = app.tenant(&ten)?;
+    if let UnverifiedEntry::Writ { idc, .. } = &body.entry {
+        app.learn_keys(&tenant, idc).await;
+    }
     Ok(Json(flow::append_entry(&tenant, &body).await?))
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn put_content(
     request: Request,
 ) -> Result<StatusCode, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.person(&tenant, &original(&request))?;
+    app.person(&tenant, &original(&request)).await?;
     let malformed = || Problem::new(400, "content", "the body is no content of this digest");
     let bytes =
         axum::body::to_bytes(request.into_body(), 3 * BUNDLE_MAX).await.map_err(|_| malformed())?;
@@ -77,6 +80,7 @@ pub(super) async fn start(
     Json(body): Json<StartRunOrder>,
 ) -> Result<(StatusCode, Json<StartedRun>), Failure> {
     let tenant = app.tenant(&ten)?;
+    app.learn_keys(&tenant, &body.idc).await;
     Ok((StatusCode::ACCEPTED, Json(flow::start_run(&tenant, &body)?)))
 }
 
@@ -88,6 +92,7 @@ pub(super) async fn resume(
 ) -> Result<StatusCode, Failure> {
     let tenant = app.tenant(&ten)?;
     let run: RunId = run.parse().map_err(|_| no_such_run())?;
+    app.learn_keys(&tenant, &body.idc).await;
     flow::resume_run(&tenant, run, &body)?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -99,12 +104,12 @@ pub(super) async fn runs(
     request: Request,
 ) -> Result<Json<RunList>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request))?;
+    let idc = app.person(&tenant, &original(&request)).await?;
     let charter = tenant.charter();
     let mut runs = tenant.store.runs().map_err(stored)?;
     runs.retain(|run| {
         let right = Right::RunView(&run.automation);
-        tenant.policies.decide(&charter, idc.principal(), right).is_ok()
+        tenant.policies.decide(&charter, idc.actor(), right).is_ok()
     });
     Ok(Json(RunList { runs }))
 }
@@ -116,11 +121,11 @@ pub(super) async fn run(
     request: Request,
 ) -> Result<Json<RunStatus>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request))?;
+    let idc = app.person(&tenant, &original(&request)).await?;
     let run: RunId = run.parse().map_err(|_| no_such_run())?;
     let status = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
     let right = Right::RunView(&status.automation);
-    tenant.policies.decide(&tenant.charter(), idc.principal(), right).map_err(|_| no_such_run())?;
+    tenant.policies.decide(&tenant.charter(), idc.actor(), right).map_err(|_| no_such_run())?;
     Ok(Json(status))
 }
 
@@ -132,10 +137,10 @@ pub(super) async fn audit(
     request: Request,
 ) -> Result<Json<AuditPage>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request))?;
+    let idc = app.person(&tenant, &original(&request)).await?;
     tenant
         .policies
-        .decide(&tenant.charter(), idc.principal(), Right::AuditRead)
+        .decide(&tenant.charter(), idc.actor(), Right::AuditRead)
         .map_err(|denied| denied_problem(&denied))?;
     Ok(Json(AuditPage {
         records: tenant.store.audit_page(page.from).map_err(stored)?,

@@ -104,7 +104,8 @@ impl Setting {
     /// Makes the call as the confined process does, with an order that need not be one.
     pub(super) fn outcome_by_channel(&self) -> CellOutcome {
         let (jail, orders) = Channel::pair().unwrap();
-        jail.send(&serde_json::to_vec(&self.order).unwrap(), None).unwrap();
+        jail.send(&serde_json::to_vec(&serde_json::json!({ "call": self.order })).unwrap(), None)
+            .unwrap();
         let broker = self.start_broker();
         let status = serve_one(&orders, &broker, self.open_files(), Arc::clone(&self.roots));
         assert_eq!(status, 0);

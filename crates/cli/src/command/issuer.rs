@@ -1,0 +1,143 @@
+//! `writ issuer`: which identity providers the tenant believes. Root keys sign it, nobody else.
+
+use std::{fs, path::Path};
+
+use aws_lc_rs::rand::SystemRandom;
+use url::{Host, Url};
+use writ_api::{AppendEntry, Appended};
+use writ_evidence::{
+    charter::{Change, EntryBody, UnverifiedEntry, sign_root},
+    issuer::{IdTokenAlgorithm, Issuer, IssuerClient, JwksEndpoint},
+    key::{Algorithm, SigningKey},
+    writ::Operation,
+};
+use writ_model::{Cidr, ConnectionHost};
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::{
+    args::{IssuerCommand, IssuerSetArgs},
+    failure::Failure,
+    login, output,
+    place::{LoginIssuer, Place},
+};
+
+/// Seconds for which a token counts, however late its own end, unless said otherwise.
+const MAX_AGE_S: u64 = 3600;
+/// Seconds that a session lives, refreshed or not.
+const SESSION_MAX_S: u64 = 12 * 3600;
+
+pub(super) async fn run(context: &Context, command: IssuerCommand) -> Result<(), Failure> {
+    match command {
+        IssuerCommand::List => list(context).await,
+        IssuerCommand::Set(args) => set(context, &args).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let tenant = context.tenant().await?;
+    let issuers = tenant.charter.issuers();
+    if context.json {
+        return output::json(&issuers);
+    }
+    issuers.iter().try_for_each(|issuer| {
+        let algorithms: Vec<&str> = issuer.algorithms.iter().map(|a| a.as_str()).collect();
+        let keys = if issuer.jwks.is_some() { "keys fetched" } else { "keys pinned" };
+        output::line(format!("{}\t{}\t{keys}", issuer.iss, algorithms.join(",")))
+    })
+}
+
+async fn set(context: &Context, args: &IssuerSetArgs) -> Result<(), Failure> {
+    let mut tenant = context.tenant().await?;
+    let login = login_issuer(args);
+    let issuer = discover(&tenant.place, &login, args).await?;
+    let change = Change::IssuerSet(Box::new(issuer));
+    let body =
+        EntryBody { seq: tenant.charter.seq() + 1, prev: Some(tenant.charter.head()), change };
+    let body = serde_json::to_string(&body)
+        .map_err(|error| Failure::because("change", "cannot write the change", &error))?;
+    let signatures =
+        args.root_keys.iter().map(|path| signature(path, &body)).collect::<Result<_, _>>()?;
+    let entry = UnverifiedEntry::Roots { body, signatures };
+    let appended: Appended =
+        tenant.server.post(&tenant.path("/charter"), &AppendEntry { entry }).await?;
+    output::say(format!("charter entry {}: issuer.set, signed by root keys", appended.seq));
+    tenant.place.settings.issuers.retain(|known| known.iss != login.iss);
+    if tenant.place.settings.issuer_url != login.iss {
+        tenant.place.settings.issuers.push(login);
+        tenant.place.save()?;
+    }
+    Ok(())
+}
+
+fn login_issuer(args: &IssuerSetArgs) -> LoginIssuer {
+    LoginIssuer {
+        iss: args.issuer.clone(),
+        client_id: args.client_id.clone(),
+        callback_port: args.callback_port,
+        scopes: args.scopes.clone(),
+    }
+}
+
+/// What the charter is to say of an issuer: where its keys are is asked now, and signed.
+pub(crate) async fn discover(
+    place: &Place,
+    login: &LoginIssuer,
+    args: &IssuerSetArgs,
+) -> Result<Issuer, Failure> {
+    let discovery = login::discover(login, place.ca()?.as_deref()).await?;
+    let algorithms = algorithms(&args.algorithms, &discovery.algorithms)?;
+    let operations = vec![Operation::RunStart, Operation::RunResume, Operation::CharterAppend];
+    let issuer = Issuer {
+        iss: login.iss.clone(),
+        keys: Vec::new(),
+        jwks: Some(endpoint(&discovery.jwks_uri, &args.allow_cidrs)?),
+        algorithms,
+        clients: vec![IssuerClient { client_id: login.client_id.clone(), operations }],
+        max_age_s: MAX_AGE_S,
+        session_max_s: SESSION_MAX_S,
+        subject_claim: args.subject_claim.clone(),
+        groups_claim: args.groups_claim.clone(),
+    };
+    issuer.check().map_err(|reason| Failure::new("issuer", reason))?;
+    Ok(issuer)
+}
+
+/// The named algorithms, or those of ours that the provider says it signs with.
+fn algorithms(named: &[String], supported: &[String]) -> Result<Vec<IdTokenAlgorithm>, Failure> {
+    let wanted = if named.is_empty() { supported } else { named };
+    let taken: Vec<_> = wanted.iter().filter_map(|name| IdTokenAlgorithm::named(name)).collect();
+    if taken.is_empty() || (!named.is_empty() && taken.len() != named.len()) {
+        return Err(Failure::new("issuer", "no algorithm that Writ takes is named")
+            .with_remedy("RS256, PS256, ES256 and EdDSA are taken"));
+    }
+    Ok(taken)
+}
+
+fn endpoint(url: &Url, allow_cidrs: &[Cidr]) -> Result<JwksEndpoint, Failure> {
+    let malformed = || Failure::new("issuer", "the issuer's `jwks_uri` has no host");
+    let host = match url.host().ok_or_else(malformed)? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(ip) => ip.to_string(),
+        Host::Ipv6(ip) => ip.to_string(),
+    };
+    let path = url
+        .query()
+        .map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let plaintext = url.scheme() == "http";
+    let port = url.port_or_known_default().ok_or_else(malformed)?;
+    let host = ConnectionHost { host, port, plaintext };
+    Ok(JwksEndpoint { host, path, allow_cidrs: allow_cidrs.to_vec() })
+}
+
+/// A root key's signature over an entry's body; the key is PKCS#8 in a file of its holder's own.
+fn signature(path: &Path, body: &str) -> Result<String, Failure> {
+    let named = path.display();
+    let pkcs8 = Zeroizing::new(fs::read(path).map_err(|error| {
+        Failure::because("root", &format!("cannot read the root key `{named}`"), &error)
+    })?);
+    let root = SigningKey::from_pkcs8(Algorithm::EdDsa, &pkcs8)
+        .map_err(|error| Failure::because("root", &format!("`{named}` is no root key"), &error))?;
+    sign_root(body, &root, &SystemRandom::new())
+        .map_err(|error| Failure::because("root", "cannot sign", &error))
+}
