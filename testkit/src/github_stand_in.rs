@@ -72,7 +72,16 @@ impl GithubStandIn {
     ///
     /// No port is free.
     pub async fn start(token: &str) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_at(std::net::Ipv4Addr::LOCALHOST.into(), token).await
+    }
+
+    /// Serves on a free port of an address of a network namespace that a test made.
+    ///
+    /// # Errors
+    ///
+    /// No port is free.
+    pub async fn start_at(ip: std::net::IpAddr, token: &str) -> Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let shared =
             Arc::new(Shared { token: token.to_owned(), memory: Mutex::new(Memory::default()) });

@@ -26,6 +26,8 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/npm", &["npm"]),
     ("/usr/bin/glewlwyd", &["glewlwyd"]),
     ("/usr/bin/openssl", &["openssl"]),
+    ("/usr/bin/tcpdump", &["tcpdump"]),
+    ("/usr/bin/setpriv", &["util-linux"]),
 ];
 
 /// Written beside the npm parts when they are complete; holds the lock file they came from.

@@ -76,6 +76,38 @@ impl CallError {
     }
 }
 
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Plain HTTP would leave the host.
+    #[error("`{origin}` is neither https nor on loopback")]
+    Plaintext {
+        /// The origin.
+        origin: String,
+    },
+    /// The CA's certificate is not PEM.
+    #[error("the CA's certificate is not PEM")]
+    Ca(#[source] reqwest::Error),
+    /// The TLS back end could not be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] reqwest::Error),
+}
+
+fn check_secure(origin: &str) -> Result<(), ClientError> {
+    let refused = || ClientError::Plaintext { origin: origin.to_owned() };
+    let url: url::Url = origin.parse().map_err(|_| refused())?;
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() == "https" || (url.scheme() == "http" && loopback) {
+        return Ok(());
+    }
+    Err(refused())
+}
+
 /// A client of one origin.
 pub struct Client {
     http: reqwest::Client,
@@ -84,18 +116,29 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client of `origin`, such as `http://127.0.0.1:7410`.
+    /// Makes a client of `origin`, such as `https://writ.example:7410`. Its certificate is checked by
+    /// the machine's roots and by those of `ca`, PEM, if given.
     ///
     /// # Errors
     ///
-    /// The TLS back end could not be set up.
-    pub fn new(origin: &str, credential: Credential) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    /// [`ClientError`].
+    pub fn new(
+        origin: &str,
+        credential: Credential,
+        ca: Option<&[u8]>,
+    ) -> Result<Self, ClientError> {
+        check_secure(origin)?;
+        let mut builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_mins(1))
-            .build()?;
+            .timeout(Duration::from_mins(1));
+        let certificates =
+            ca.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(ClientError::Ca)?;
+        for certificate in certificates.unwrap_or_default() {
+            builder = builder.add_root_certificate(certificate);
+        }
+        let http = builder.build().map_err(ClientError::Tls)?;
         Ok(Self { http, origin: origin.trim_end_matches('/').to_owned(), credential })
     }
 

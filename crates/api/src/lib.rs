@@ -12,8 +12,9 @@ mod gateway_link;
 mod person;
 mod problem;
 mod runner_link;
+mod transport;
 
-pub use client::{CallError, Caller, Client, Credential};
+pub use client::{CallError, Caller, Client, ClientError, Credential};
 pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput};
 pub use person::{
     AppendEntry, Appended, AuditPage, CharterPage, Content, ContentKind, ResumeRunOrder, RunList,
@@ -31,3 +32,4 @@ pub const PROOF_HEADER: &str = "dpop";
 pub const IDC_HEADER: &str = "writ-idc";
 /// Header that carries a runner's id.
 pub const RUNNER_HEADER: &str = "writ-runner";
+pub use transport::{Listening, TlsFiles, Transport, TransportError};

@@ -1,8 +1,13 @@
 //! Everything that can be said to `writ`.
 
+mod service;
+mod tenant;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+pub(crate) use service::{DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs};
+pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
     AutomationName, Cidr, ConnectionName, Role, RunId, SecretRef, TenantId, WorkspaceName,
 };
@@ -32,6 +37,16 @@ faulted or was refused; 4 not logged in; 5 something could not be reached.";
 pub(crate) enum Command {
     /// Run everything on this machine: control plane, gateway, runner, identity provider.
     Dev(DevArgs),
+    /// Found a tenant: root keys, first issuer, entry 0, and what each machine is given.
+    Init(Box<InitArgs>),
+    /// Take an invitation: this folder then belongs to its tenant.
+    Join {
+        /// `invitation.json`, as `writ init` wrote it.
+        invitation: PathBuf,
+    },
+    /// Tenants of a control plane.
+    #[command(subcommand)]
+    Tenant(TenantCommand),
     /// Log in: make a key and let the identity provider vouch for it.
     Login(LoginArgs),
     /// Forget the login and its key.
@@ -51,8 +66,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Connection(ConnectionCommand),
     /// Secrets in the `local:` vault of this machine.
-    #[command(subcommand)]
-    Secret(SecretCommand),
+    Secret(SecretArgs),
     /// Action packs: what services can be asked.
     #[command(subcommand)]
     Pack(PackCommand),
@@ -118,46 +132,6 @@ impl LoginArgs {
     pub(crate) fn development(subject: &str) -> Self {
         Self { issuer: None, subject: subject.to_owned(), no_browser: true, callback_port: None }
     }
-}
-
-/// `writ issuer`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum IssuerCommand {
-    /// Make or replace an identity provider of the tenant; root keys sign it.
-    Set(IssuerSetArgs),
-    /// List the tenant's identity providers.
-    List,
-}
-
-/// `writ issuer set`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct IssuerSetArgs {
-    /// The issuer identifier, exactly as its discovery document spells it.
-    pub(crate) issuer: String,
-    /// The client id of this command at it: a public client with code flow, PKCE and a loopback redirect.
-    #[arg(long)]
-    pub(crate) client_id: String,
-    /// A root key: PKCS#8 in a file. As many as the tenant's threshold.
-    #[arg(long = "root-key", required = true)]
-    pub(crate) root_keys: Vec<PathBuf>,
-    /// An algorithm that its ID tokens may be signed with; those it supports and Writ takes unless given.
-    #[arg(long = "algorithm")]
-    pub(crate) algorithms: Vec<String>,
-    /// The claim that names a person.
-    #[arg(long, default_value = "sub")]
-    pub(crate) subject_claim: String,
-    /// The claim that lists a person's groups, if bindings to groups are to count.
-    #[arg(long)]
-    pub(crate) groups_claim: Option<String>,
-    /// A scope to ask for at login beside `openid`.
-    #[arg(long = "scope")]
-    pub(crate) scopes: Vec<String>,
-    /// The loopback port for its answer, if it knows one exact redirect.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) callback_port: u16,
-    /// An otherwise refused address range from which its keys may be fetched.
-    #[arg(long = "allow-cidr")]
-    pub(crate) allow_cidrs: Vec<Cidr>,
 }
 
 /// `writ dev`.
@@ -243,6 +217,20 @@ pub(crate) enum ConnectionCommand {
 }
 
 /// `writ secret`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SecretArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+    /// The vault; that of `writ dev` unless given.
+    #[arg(long, global = true, requires = "vault_key")]
+    pub(crate) vault: Option<PathBuf>,
+    /// The vault's key file; made the first time.
+    #[arg(long, global = true, requires = "vault")]
+    pub(crate) vault_key: Option<PathBuf>,
+}
+
+/// What to do with a secret.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
     /// Keep a secret, read from stdin.
@@ -361,84 +349,4 @@ pub(crate) enum AuditCommand {
         #[arg(long)]
         tenant: Option<TenantId>,
     },
-}
-
-/// `writ server`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ServerArgs {
-    /// Folder of the tenants' databases.
-    #[arg(long)]
-    pub(crate) data: PathBuf,
-    /// Address to listen on.
-    #[arg(long)]
-    pub(crate) listen: std::net::SocketAddr,
-    /// The origin that clients use.
-    #[arg(long)]
-    pub(crate) public_url: String,
-    /// An otherwise refused address range in which identity providers may be asked for their keys.
-    #[arg(long = "issuer-cidr")]
-    pub(crate) issuer_cidrs: Vec<Cidr>,
-}
-
-/// `writ gateway`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct GatewayArgs {
-    /// The tenant: the trust anchor.
-    #[arg(long)]
-    pub(crate) tenant: TenantId,
-    /// Address for readers.
-    #[arg(long)]
-    pub(crate) listen: std::net::SocketAddr,
-    /// The origin that readers use.
-    #[arg(long)]
-    pub(crate) public_url: String,
-    /// Address for the runner.
-    #[arg(long)]
-    pub(crate) link_listen: std::net::SocketAddr,
-    /// The origin that the runner uses.
-    #[arg(long)]
-    pub(crate) link_url: String,
-}
-
-/// `writ runner`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RunnerArgs {
-    /// The tenant: the trust anchor.
-    #[arg(long)]
-    pub(crate) tenant: TenantId,
-    /// Folder of its keys and journal.
-    #[arg(long)]
-    pub(crate) data: PathBuf,
-    /// The control plane's origin.
-    #[arg(long)]
-    pub(crate) server_url: String,
-    /// The gateway's link origin.
-    #[arg(long)]
-    pub(crate) gateway_url: Option<String>,
-    /// The `local:` vault.
-    #[arg(long)]
-    pub(crate) vault: PathBuf,
-    /// The vault's key file.
-    #[arg(long)]
-    pub(crate) vault_key: PathBuf,
-    /// Folder of the jail's own state.
-    #[arg(long)]
-    pub(crate) jail_state: PathBuf,
-    /// Start although this machine can't confine everything; for development.
-    #[arg(long, value_parser = ["degraded"])]
-    pub(crate) isolation: Option<String>,
-}
-
-/// The development identity provider.
-#[derive(Debug, clap::Args)]
-pub(crate) struct DevIdpArgs {
-    /// Folder of its key and its login secret.
-    #[arg(long)]
-    pub(crate) data: PathBuf,
-    /// Address to listen on; loopback only.
-    #[arg(long)]
-    pub(crate) listen: std::net::SocketAddr,
-    /// Its issuer identifier.
-    #[arg(long)]
-    pub(crate) issuer: String,
 }

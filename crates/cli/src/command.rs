@@ -5,6 +5,7 @@ mod automation;
 mod binding;
 mod charter;
 mod connection;
+mod init;
 mod issuer;
 mod login;
 mod pack;
@@ -23,6 +24,7 @@ use crate::{
     tenant::Tenant,
 };
 
+pub(crate) use init::sign_genesis;
 pub(crate) use pack::acknowledge;
 pub(crate) use service::{listen, stopped};
 
@@ -46,6 +48,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let context = Context { json: args.json, session: args.session };
     match args.command {
         Command::Dev(args) => dev::run(args).await,
+        Command::Init(args) => init::init(&context, *args).await,
+        Command::Join { invitation } => init::join(&invitation),
+        Command::Tenant(command) => init::tenant(command),
         Command::Login(args) => login::log_in(&context, &args).await,
         Command::Logout => login::log_out(&context),
         Command::Whoami => login::whoami(&context).await,

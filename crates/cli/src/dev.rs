@@ -17,6 +17,7 @@ use crate::{
     tenant::Tenant,
 };
 
+pub(crate) use found::write_secret;
 pub(crate) use idp::LOGIN_SECRET_HEADER;
 
 /// The session that `writ dev` itself acts with, as the owner.

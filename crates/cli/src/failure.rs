@@ -54,6 +54,11 @@ impl Failure {
         self
     }
 
+    /// Says what to do about it, unless that was said already.
+    pub(crate) fn or_remedy(self, remedy: &str) -> Self {
+        if self.remedy.is_empty() { self.with_remedy(remedy) } else { self }
+    }
+
     /// Sets the exit status.
     pub(crate) const fn with_exit(mut self, exit: u8) -> Self {
         self.exit = exit;

@@ -14,6 +14,8 @@ mod browser;
 mod provider;
 mod unattended;
 
+use std::path::Path;
+
 use aws_lc_rs::{
     rand::{SecureRandom as _, SystemRandom},
     signature::Ed25519KeyPair,
@@ -22,6 +24,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use writ_evidence::{
     digest::sha256,
     idc::{IdcMode, UnverifiedIdc, nonce_for},
+    issuer::{IssuerKey, parse_jwks},
     jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
     key::{Algorithm, SigningKey},
 };
@@ -54,9 +57,24 @@ impl Request {
     }
 }
 
-/// Logs in.
+/// Logs in at an issuer of the folder's tenant.
 pub(crate) async fn log_in(place: &Place, args: &LoginArgs) -> Result<Session, Failure> {
     let issuer = place.issuer(args.issuer.as_deref())?;
+    let secret = place.is_development(&issuer).then(|| place.idp_secret());
+    let logged_in = log_in_at(&issuer, place.ca()?.as_deref(), args, secret.as_deref()).await;
+    if secret.is_some() {
+        return logged_in.map_err(|failure| failure.or_remedy("is `writ dev` running?"));
+    }
+    logged_in
+}
+
+/// Logs in at an issuer: with a browser, or unattended by the development provider's secret.
+pub(crate) async fn log_in_at(
+    issuer: &LoginIssuer,
+    ca: Option<&[u8]>,
+    args: &LoginArgs,
+    secret: Option<&Path>,
+) -> Result<Session, Failure> {
     let random = SystemRandom::new();
     let document = Ed25519KeyPair::generate_pkcs8(&random)
         .map_err(|_| Failure::new("random", "the random source failed"))?;
@@ -65,11 +83,10 @@ pub(crate) async fn log_in(place: &Place, args: &LoginArgs) -> Result<Session, F
         .map_err(|error| Failure::because("key", "cannot use the new key", &error))?;
     let cic = commitment(&key, &random)?;
     let request = Request::new(nonce_for(&cic))?;
-    let provider = Provider::discover(&issuer, place).await?;
-    let tokens = if place.is_development(&issuer) {
-        unattended::authorize(&provider, &request, place, &args.subject).await?
-    } else {
-        browser::authorize(&provider, &request, args).await?
+    let provider = Provider::discover(issuer, ca).await?;
+    let tokens = match secret {
+        Some(secret) => unattended::authorize(&provider, &request, secret, &args.subject).await?,
+        None => browser::authorize(&provider, &request, args).await?,
     };
     check_nonce(&tokens, &request)?;
     let refresh = tokens.refresh_token.map(|token| Refresh { iss: issuer.iss.clone(), token });
@@ -83,7 +100,7 @@ pub(crate) async fn log_in(place: &Place, args: &LoginArgs) -> Result<Session, F
 pub(crate) async fn refresh(place: &Place, session: &mut Session) -> Result<bool, Failure> {
     let Some(refresh) = session.refresh.take() else { return Ok(false) };
     let issuer = place.issuer(Some(&refresh.iss))?;
-    let provider = Provider::discover(&issuer, place).await?;
+    let provider = Provider::discover(&issuer, place.ca()?.as_deref()).await?;
     let Some(tokens) = provider.refresh(&refresh.token).await? else { return Ok(true) };
     let token = tokens.refresh_token.unwrap_or(refresh.token);
     session.refresh = Some(Refresh { iss: refresh.iss, token });
@@ -130,8 +147,17 @@ pub(crate) fn random_text() -> Result<String, Failure> {
 
 /// What an issuer says of itself, as far as the charter is to know it.
 pub(crate) struct Discovered {
+    http: reqwest::Client,
     pub(crate) jwks_uri: url::Url,
     pub(crate) algorithms: Vec<String>,
+}
+
+impl Discovered {
+    /// The issuer's keys as they are now.
+    pub(crate) async fn keys(&self) -> Result<Vec<IssuerKey>, Failure> {
+        let document = provider::get(&self.http, self.jwks_uri.clone()).await?;
+        parse_jwks(&document).map_err(|error| Failure::because("issuer", "no keys", &error))
+    }
 }
 
 /// Asks an issuer about itself.
@@ -139,8 +165,10 @@ pub(crate) async fn discover(
     issuer: &LoginIssuer,
     ca: Option<&[u8]>,
 ) -> Result<Discovered, Failure> {
-    let found = provider::discover(&provider::http_client(ca)?, issuer).await?;
+    let http = provider::http_client(ca)?;
+    let found = provider::discover(&http, issuer).await?;
     Ok(Discovered {
+        http,
         jwks_uri: found.jwks_uri,
         algorithms: found.id_token_signing_alg_values_supported,
     })

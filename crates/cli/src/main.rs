@@ -7,6 +7,7 @@ mod args;
 mod command;
 mod dev;
 mod failure;
+mod join_file;
 mod login;
 mod output;
 mod place;

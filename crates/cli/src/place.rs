@@ -1,5 +1,5 @@
-//! Where this command stands: the nearest `.writ/dev.toml` upwards says which tenant, which
-//! control plane, which gateway, which identity provider.
+//! Where this command stands: the nearest `.writ` folder upwards says which tenant, which control plane,
+//! which gateway, which identity provider. `writ dev` makes one, and `writ join` from an invitation.
 
 use std::{
     env, fs, io,
@@ -9,29 +9,35 @@ use std::{
 use serde::{Deserialize, Serialize};
 use writ_model::TenantId;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, join_file::Head};
 
 /// The folder's name.
 pub(crate) const FOLDER: &str = ".writ";
-/// The file's name.
-const FILE: &str = "dev.toml";
+/// The file that `writ dev` writes.
+const DEV_FILE: &str = "dev.toml";
+/// The file that `writ join` writes.
+const TENANT_FILE: &str = "tenant.toml";
 
-/// What `writ dev` chose once and keeps: the issuer's URL is charter identity.
+/// What was chosen once and is kept: the issuer's URL is charter identity.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct DevSettings {
+pub(crate) struct Settings {
     /// The trust anchor.
     pub(crate) tenant: TenantId,
     /// The control plane's origin.
     pub(crate) server_url: String,
     /// The gateway's second origin.
     pub(crate) gateway_url: String,
-    /// The gateway's origin for the runner.
+    /// The gateway's origin for the runner; `writ dev` alone needs it here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) link_url: String,
     /// The development identity provider.
     pub(crate) issuer_url: String,
     /// The client id of this command at it.
     pub(crate) client_id: String,
+    /// A charter head that the invitation named: a server that can't show it is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) head: Option<Head>,
     /// PEM of a private CA that servers and identity providers may be certified by, relative to
     /// this folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +67,7 @@ pub(crate) struct LoginIssuer {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
-    pub(crate) settings: DevSettings,
+    pub(crate) settings: Settings,
 }
 
 impl Place {
@@ -70,18 +76,17 @@ impl Place {
         let here = env::current_dir().map_err(|error| {
             Failure::because("folder", "cannot tell the current folder", &error)
         })?;
-        let found =
-            here.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.join(FILE).exists());
+        let found = here.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| Self::exists(dir));
         match found {
             Some(folder) => Self::open(&folder),
             None => Err(Failure::new("no-tenant", "there is no `.writ` folder here or above")
-                .with_remedy("run `writ dev` in an empty folder, and other commands below it")),
+                .with_remedy("run `writ join INVITATION`, or `writ dev` in an empty folder")),
         }
     }
 
     /// Opens a folder.
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(FILE);
+        let path = file_in(folder).unwrap_or_else(|| folder.join(DEV_FILE));
         let text = fs::read_to_string(&path).map_err(|error| {
             Failure::because("settings", &format!("cannot read `{}`", path.display()), &error)
         })?;
@@ -93,12 +98,13 @@ impl Place {
 
     /// Whether a folder has settings.
     pub(crate) fn exists(folder: &Path) -> bool {
-        folder.join(FILE).exists()
+        file_in(folder).is_some()
     }
 
     /// Writes the settings; the last thing that setting up does.
     pub(crate) fn save(&self) -> Result<(), Failure> {
-        let path = self.folder.join(FILE);
+        let file = if self.settings.link_url.is_empty() { TENANT_FILE } else { DEV_FILE };
+        let path = self.folder.join(file);
         let failed = |error: &dyn std::error::Error| {
             Failure::because("settings", &format!("cannot write `{}`", path.display()), error)
         };
@@ -111,15 +117,16 @@ impl Place {
 
     /// The issuer to log in at: the named one, or the first.
     pub(crate) fn issuer(&self, iss: Option<&str>) -> Result<LoginIssuer, Failure> {
-        let DevSettings { issuer_url, client_id, issuers, .. } = &self.settings;
-        let first = LoginIssuer {
+        let Settings { issuer_url, client_id, issuers, .. } = &self.settings;
+        let plain = LoginIssuer {
             iss: issuer_url.clone(),
             client_id: client_id.clone(),
             callback_port: 0,
             scopes: Vec::new(),
         };
-        let Some(iss) = iss else { return Ok(first) };
-        let found = std::iter::once(&first).chain(issuers).find(|issuer| issuer.iss == iss);
+        // A listed issuer says more than the first one's name alone.
+        let iss = iss.unwrap_or(issuer_url);
+        let found = issuers.iter().chain([&plain]).find(|issuer| issuer.iss == iss);
         found.cloned().ok_or_else(|| {
             Failure::new("issuer", format!("this folder knows no issuer `{iss}`"))
                 .with_remedy("`writ issuer list` shows those of the tenant")
@@ -154,6 +161,11 @@ impl Place {
     pub(crate) fn idp_secret(&self) -> PathBuf {
         self.folder.join("idp").join("login-secret")
     }
+}
+
+/// The settings file of a folder, if it has one.
+fn file_in(folder: &Path) -> Option<PathBuf> {
+    [DEV_FILE, TENANT_FILE].into_iter().map(|file| folder.join(file)).find(|path| path.exists())
 }
 
 /// The `writ-jail` executable: `WRIT_JAIL`, or the one beside this one.

@@ -20,29 +20,26 @@ use crate::{
 
 /// Who the login is, as its ID token says. For showing and for claims; verifiers check it.
 pub(crate) fn principal(idc: &UnverifiedIdc) -> Result<Principal, Failure> {
-    #[derive(serde::Deserialize)]
-    struct Claims {
-        iss: String,
-        sub: String,
-    }
-    let claims: Claims = UnverifiedJws::parse(&idc.id_token)
+    principal_by(idc, "sub")
+}
+
+/// Who a login is by the claim that names people at its issuer.
+pub(crate) fn principal_by(idc: &UnverifiedIdc, claim: &str) -> Result<Principal, Failure> {
+    let malformed = || Failure::new("session", "the ID token does not name its subject");
+    let claims: serde_json::Map<String, serde_json::Value> = UnverifiedJws::parse(&idc.id_token)
         .and_then(|token| token.peek())
-        .map_err(|error| Failure::because("session", "the stored ID token is malformed", &error))?;
-    Ok(Principal { iss: claims.iss, sub: claims.sub })
+        .map_err(|_| malformed())?;
+    let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let (iss, sub) = (text("iss").ok_or_else(malformed)?, text(claim).ok_or_else(malformed)?);
+    Ok(Principal { iss, sub })
 }
 
 /// Who the login is by the claim that the charter names for its issuer.
 fn signer(tenant: &Tenant) -> Result<Principal, Failure> {
-    let malformed = || Failure::new("session", "the ID token does not name its subject");
-    let claims: serde_json::Map<String, serde_json::Value> =
-        UnverifiedJws::parse(&tenant.session.idc.id_token)
-            .and_then(|token| token.peek())
-            .map_err(|_| malformed())?;
-    let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    let iss = text("iss").ok_or_else(malformed)?;
+    let idc = &tenant.session.idc;
+    let iss = principal_by(idc, "iss")?.iss;
     let issuer = tenant.charter.issuers().iter().find(|issuer| issuer.iss == iss);
-    let claim = issuer.map_or("sub", |issuer| issuer.subject_claim.as_str());
-    Ok(Principal { sub: text(claim).ok_or_else(malformed)?, iss })
+    principal_by(idc, issuer.map_or("sub", |issuer| issuer.subject_claim.as_str()))
 }
 
 /// Signs a writ; valid for five minutes.

@@ -22,9 +22,13 @@ impl Tenant {
     /// Fetches the charter and folds it from the trust anchor; the server is not believed.
     pub(crate) async fn open(place: Place, session: &str) -> Result<Self, Failure> {
         let session = fresh_session(&place, session).await?;
-        let server = client(&place.settings.server_url, &session)?;
+        let server = client(&place, &place.settings.server_url, &session)?;
         let ten = place.settings.tenant;
         let (charter, entries) = fetch(&server, ten).await?;
+        if place.settings.head.is_some_and(|head| !charter.knows_head(head.digest)) {
+            let cause = "the server's charter does not hold the head of the invitation";
+            return Err(Failure::new("charter-behind", cause));
+        }
         Ok(Self { place, session, server, charter, entries })
     }
 
@@ -35,7 +39,7 @@ impl Tenant {
 
     /// A client of the gateway's second origin.
     pub(crate) fn gateway(&self) -> Result<Client, Failure> {
-        client(&self.place.settings.gateway_url, &self.session)
+        client(&self.place, &self.place.settings.gateway_url, &self.session)
     }
 }
 
@@ -52,10 +56,10 @@ async fn fresh_session(place: &Place, name: &str) -> Result<Session, Failure> {
     Ok(session)
 }
 
-fn client(origin: &str, session: &Session) -> Result<Client, Failure> {
+fn client(place: &Place, origin: &str, session: &Session) -> Result<Client, Failure> {
     let caller = Caller::Person(Box::new(session.idc.clone()));
     let credential = Credential { caller, key: session.key()? };
-    Client::new(origin, credential)
+    Client::new(origin, credential, place.ca()?.as_deref())
         .map_err(|error| Failure::because("http", "cannot set up the HTTP client", &error))
 }
 

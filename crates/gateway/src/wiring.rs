@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use tokio::net::TcpListener;
+use writ_api::Listening;
 use writ_model::TenantId;
 use writ_policy::Policies;
 
@@ -36,8 +36,8 @@ pub enum GatewayError {
 /// [`GatewayError`].
 pub async fn serve(
     config: Config,
-    public: TcpListener,
-    link: TcpListener,
+    public: Listening,
+    link: Listening,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), GatewayError> {
     let policies = Policies::built_in().map_err(GatewayError::Policies)?;

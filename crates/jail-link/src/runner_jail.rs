@@ -31,6 +31,9 @@ pub enum JailRequest {
     Join {
         /// The tenant.
         ten: TenantId,
+        /// A recent head, number and digest: no charter without it counts.
+        #[serde(default)]
+        head: Option<(u64, Digest)>,
     },
     /// Fold these charter entries, oldest first; entries already folded are passed over.
     /// Answered by [`JailReply::Charter`].

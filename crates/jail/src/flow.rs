@@ -102,7 +102,7 @@ impl Jail {
         self.state.forget_expired(now);
         let reply = match request {
             JailRequest::Describe => Ok(self.describe(now)),
-            JailRequest::Join { ten } => self.join(ten),
+            JailRequest::Join { ten, head } => self.join(ten, head),
             JailRequest::Charter { entries } => self.fold(&entries),
             JailRequest::Cosign { candidate } => self.cosign(&candidate, now),
             JailRequest::Checkpoint { size, root, consistency } => {

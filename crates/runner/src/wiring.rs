@@ -7,7 +7,7 @@ use writ_api::{Caller, Client, Credential};
 use writ_engine::Engine;
 use writ_evidence::{charter::RunnerEnrollment, seal::SealingPrivateKey};
 use writ_jail_link::JailRequest;
-use writ_model::TenantId;
+use writ_model::{Digest, TenantId};
 use writ_policy::Policies;
 
 use crate::{
@@ -29,10 +29,15 @@ pub struct Config {
     pub data: PathBuf,
     /// The tenant that it serves: the trust anchor.
     pub ten: TenantId,
+    /// A charter head that its join file named: number and digest. The jail decides nothing before it
+    /// was shown a charter that holds it.
+    pub head: Option<(u64, Digest)>,
     /// The control plane's origin.
     pub server_url: String,
     /// The gateway's link origin, if there is a gateway.
     pub gateway_url: Option<String>,
+    /// PEM of a private CA that server and gateway may be certified by.
+    pub ca: Option<Vec<u8>>,
     /// The jail and its files.
     pub launch: Launch,
 }
@@ -134,7 +139,7 @@ pub async fn serve(
     tasks.spawn(flow::serve(Arc::clone(&parts)));
     tasks.spawn(report::serve(Arc::clone(&parts)));
     if let Some(url) = &config.gateway_url {
-        let link = Arc::new(client(url, &parts.identity)?);
+        let link = Arc::new(client(url, &parts.identity, config.ca.as_deref())?);
         tasks.spawn(gateway_link::serve(Arc::clone(&parts), link));
     }
     let gone = Arc::clone(&parts.jail);
@@ -156,8 +161,8 @@ async fn build(
     let jail = Arc::new(JailClient::new(jail));
     let described = jail.describe().await?;
     tracing::info!(isolation = %described.isolation.mode, "jail started");
-    jail.ask(JailRequest::Join { ten: config.ten }).await?;
-    let server = Arc::new(client(&config.server_url, &identity)?);
+    jail.ask(JailRequest::Join { ten: config.ten, head: config.head }).await?;
+    let server = Arc::new(client(&config.server_url, &identity, config.ca.as_deref())?);
     let policies = Policies::built_in().map_err(RunnerError::Policies)?;
     let charter =
         Arc::new(CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies)?);
@@ -187,10 +192,10 @@ async fn build(
     })
 }
 
-fn client(origin: &str, identity: &Identity) -> Result<Client, RunnerError> {
+fn client(origin: &str, identity: &Identity, ca: Option<&[u8]>) -> Result<Client, RunnerError> {
     let credential =
         Credential { caller: Caller::Runner(identity.id()), key: identity.link_key()? };
-    Client::new(origin, credential).map_err(|error| RunnerError::Http(error.into()))
+    Client::new(origin, credential, ca).map_err(|error| RunnerError::Http(error.into()))
 }
 
 /// Ends the launchers; they take what they started with them.

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use tokio::net::TcpListener;
+use writ_api::Listening;
 use writ_evidence::charter::{FoldError, UnverifiedEntry};
 use writ_model::{Cidr, TenantId};
 use writ_policy::Policies;
@@ -83,7 +83,7 @@ pub fn found_tenant(config: &Config, entry: &UnverifiedEntry) -> Result<TenantId
 /// [`ServeError`].
 pub async fn serve(
     config: Config,
-    listener: TcpListener,
+    listener: Listening,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let policies = Arc::new(Policies::built_in().map_err(ServeError::Policies)?);

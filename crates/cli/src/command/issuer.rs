@@ -16,10 +16,10 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use crate::{
-    args::{IssuerCommand, IssuerSetArgs},
+    args::{IssuerArgs, IssuerCommand, IssuerSetArgs},
     failure::Failure,
     login, output,
-    place::{LoginIssuer, Place},
+    place::LoginIssuer,
 };
 
 /// Seconds for which a token counts, however late its own end, unless said otherwise.
@@ -49,8 +49,8 @@ async fn list(context: &Context) -> Result<(), Failure> {
 
 async fn set(context: &Context, args: &IssuerSetArgs) -> Result<(), Failure> {
     let mut tenant = context.tenant().await?;
-    let login = login_issuer(args);
-    let issuer = discover(&tenant.place, &login, args).await?;
+    let login = login_issuer(&args.issuer);
+    let issuer = discover(&login, tenant.place.ca()?.as_deref(), &args.issuer).await?;
     let change = Change::IssuerSet(Box::new(issuer));
     let body =
         EntryBody { seq: tenant.charter.seq() + 1, prev: Some(tenant.charter.head()), change };
@@ -70,7 +70,7 @@ async fn set(context: &Context, args: &IssuerSetArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn login_issuer(args: &IssuerSetArgs) -> LoginIssuer {
+pub(super) fn login_issuer(args: &IssuerArgs) -> LoginIssuer {
     LoginIssuer {
         iss: args.issuer.clone(),
         client_id: args.client_id.clone(),
@@ -80,18 +80,22 @@ fn login_issuer(args: &IssuerSetArgs) -> LoginIssuer {
 }
 
 /// What the charter is to say of an issuer: where its keys are is asked now, and signed.
-pub(crate) async fn discover(
-    place: &Place,
+pub(super) async fn discover(
     login: &LoginIssuer,
-    args: &IssuerSetArgs,
+    ca: Option<&[u8]>,
+    args: &IssuerArgs,
 ) -> Result<Issuer, Failure> {
-    let discovery = login::discover(login, place.ca()?.as_deref()).await?;
+    let discovery = login::discover(login, ca).await?;
     let algorithms = algorithms(&args.algorithms, &discovery.algorithms)?;
     let operations = vec![Operation::RunStart, Operation::RunResume, Operation::CharterAppend];
     let issuer = Issuer {
         iss: login.iss.clone(),
-        keys: Vec::new(),
-        jwks: Some(endpoint(&discovery.jwks_uri, &args.allow_cidrs)?),
+        keys: if args.pin_keys { discovery.keys().await? } else { Vec::new() },
+        jwks: if args.pin_keys {
+            None
+        } else {
+            Some(endpoint(&discovery.jwks_uri, &args.allow_cidrs)?)
+        },
         algorithms,
         clients: vec![IssuerClient { client_id: login.client_id.clone(), operations }],
         max_age_s: MAX_AGE_S,

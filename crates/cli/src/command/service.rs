@@ -1,18 +1,20 @@
 //! The services: control plane, gateway, runner; and the doctor.
 
-use std::{fs, future::Future};
+use std::{fs, future::Future, path::Path};
 
 use tokio::{
     net::TcpListener,
     process::Command,
     signal::unix::{SignalKind, signal},
 };
+use writ_api::{Listening, TlsFiles, Transport};
 use writ_model::{IsolationMode, IsolationReport};
 
 use super::Context;
 use crate::{
-    args::{GatewayArgs, RunnerArgs, ServerArgs},
+    args::{GatewayArgs, RunnerArgs, ServerArgs, TransportArgs},
     failure::Failure,
+    join_file::{self, JoinFile},
     output,
     place::jail_executable,
 };
@@ -37,9 +39,24 @@ pub(crate) async fn listen(address: std::net::SocketAddr) -> Result<TcpListener,
         .map_err(|error| Failure::because("listen", &format!("cannot listen on {address}"), &error))
 }
 
+/// Listens on an address as the arguments say.
+async fn on(args: &TransportArgs, address: std::net::SocketAddr) -> Result<Listening, Failure> {
+    let transport = match (&args.tls_certificate, &args.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Transport::Tls(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+        }
+        _ if args.behind_proxy => Transport::BehindProxy,
+        _ => Transport::Loopback,
+    };
+    transport.listen(listen(address).await?).map_err(|error| {
+        Failure::because("listen", "cannot serve", &error)
+            .with_remedy("give --tls-certificate and --tls-key; plaintext is for loopback")
+    })
+}
+
 pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
-    let listener = listen(args.listen).await?;
-    let ServerArgs { data, public_url, issuer_cidrs, listen: address } = args;
+    let ServerArgs { data, public_url, issuer_cidrs, transport, listen: address } = args;
+    let listener = on(&transport, address).await?;
     let config = writ_server::Config { data, public_url, issuer_cidrs };
     tracing::info!(%address, "control plane serves");
     writ_server::serve(config, listener, stopped()?)
@@ -48,13 +65,20 @@ pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
-    let public = listen(args.listen).await?;
-    let link = listen(args.link_listen).await?;
-    let config = writ_gateway::Config {
-        ten: args.tenant,
-        link_url: args.link_url,
-        public_url: args.public_url,
+    let public = on(&args.transport, args.listen).await?;
+    let link = on(&args.transport, args.link_listen).await?;
+    let (ten, link_url, public_url) = match &args.join {
+        Some(path) => {
+            let join: JoinFile = join_file::read(path)?;
+            (join.ten, join.link_url, join.gateway_url)
+        }
+        None => (
+            args.tenant.ok_or_else(|| missing("--tenant"))?,
+            args.link_url.ok_or_else(|| missing("--link-url"))?,
+            args.public_url.ok_or_else(|| missing("--public-url"))?,
+        ),
     };
+    let config = writ_gateway::Config { ten, link_url, public_url };
     tracing::info!(address = %args.listen, "gateway serves");
     writ_gateway::serve(config, public, link, stopped()?)
         .await
@@ -75,16 +99,50 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     };
     fs::create_dir_all(&args.jail_state)
         .map_err(|error| Failure::because("jail", "cannot make the jail's folder", &error))?;
-    let config = writ_runner::Config {
-        data: args.data,
-        ten: args.tenant,
-        server_url: args.server_url,
-        gateway_url: args.gateway_url,
-        launch,
+    if let Some(path) = &args.enroll {
+        return enroll(path, &args.data, &launch).await;
+    }
+    let config = match &args.join {
+        Some(path) => {
+            let join: JoinFile = join_file::read(path)?;
+            writ_runner::Config {
+                data: args.data,
+                ten: join.ten,
+                head: Some((join.head.seq, join.head.digest)),
+                server_url: join.server_url,
+                gateway_url: Some(join.link_url),
+                ca: join.ca.map(String::into_bytes),
+                launch,
+            }
+        }
+        None => writ_runner::Config {
+            data: args.data,
+            ten: args.tenant.ok_or_else(|| missing("--tenant"))?,
+            head: None,
+            server_url: args.server_url.ok_or_else(|| missing("--server-url"))?,
+            gateway_url: args.gateway_url,
+            ca: None,
+            launch,
+        },
     };
     writ_runner::serve(config, stopped()?)
         .await
         .map_err(|error| Failure::because("runner", "the runner ended", &error))
+}
+
+/// Makes the keys of runner and jail and writes what the charter is asked to enrol.
+async fn enroll(path: &Path, data: &Path, launch: &writ_runner::Launch) -> Result<(), Failure> {
+    let request = writ_runner::enrollment(data, launch).await.map_err(|error| {
+        Failure::because("jail", "the jail did not start", &error)
+            .with_remedy("run `writ doctor` for what is missing")
+    })?;
+    join_file::write(path, &request)?;
+    output::say(format!("runner {}: next, `writ init --enrollment …` with this file", request.id));
+    output::line(request.jail_key.thumbprint().to_string())
+}
+
+fn missing(option: &str) -> Failure {
+    Failure::new("usage", format!("`{option}` is missing"))
 }
 
 /// Asks `writ-jail`, which is single-threaded and so can try everything out.

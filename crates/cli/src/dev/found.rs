@@ -10,7 +10,7 @@ use std::{
 
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use writ_evidence::{
-    charter::{Change, EntryBody, Genesis, UnverifiedEntry, sign_root},
+    charter::{Genesis, UnverifiedEntry},
     issuer::{IdTokenAlgorithm, Issuer, IssuerClient},
     key::{Algorithm, SigningKey},
     writ::Operation,
@@ -22,7 +22,7 @@ use crate::{
     args::DevArgs,
     failure::Failure,
     output,
-    place::{DevSettings, Place, jail_executable},
+    place::{Place, Settings, jail_executable},
 };
 
 /// How long a development ID token counts, in seconds.
@@ -50,13 +50,14 @@ pub(super) async fn tenant(args: &DevArgs) -> Result<Place, Failure> {
     let config = writ_server::Config { data, public_url: String::new(), issuer_cidrs: Vec::new() };
     writ_server::found_tenant(&config, &entry)
         .map_err(|error| Failure::because("dev", "cannot make the tenant", &error))?;
-    let settings = DevSettings {
+    let settings = Settings {
         tenant: TenantId(entry.digest()),
         server_url: format!("http://127.0.0.1:{server}"),
         gateway_url: format!("http://127.0.0.1:{gateway}"),
         link_url: format!("http://127.0.0.1:{link}"),
         issuer_url,
         client_id: CLIENT_ID.to_owned(),
+        head: None,
         ca_file: None,
         issuers: Vec::new(),
     };
@@ -124,16 +125,11 @@ fn sign_genesis(folder: &Path, mut genesis: Genesis) -> Result<UnverifiedEntry, 
     let root = SigningKey::from_pkcs8(Algorithm::EdDsa, document.as_ref())
         .map_err(|error| Failure::because("root", "cannot use the root key", &error))?;
     genesis.roots = vec![root.public().clone()];
-    let body = EntryBody { seq: 0, prev: None, change: Change::Genesis(genesis) };
-    let body = serde_json::to_string(&body)
-        .map_err(|error| Failure::because("root", "cannot write entry 0", &error))?;
-    let signature = sign_root(&body, &root, &random)
-        .map_err(|error| Failure::because("root", "cannot sign entry 0", &error))?;
-    Ok(UnverifiedEntry::Roots { body, signatures: vec![signature] })
+    crate::command::sign_genesis(&genesis, &[root])
 }
 
 /// Writes a file that only its owner can read; refuses to replace one.
-pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

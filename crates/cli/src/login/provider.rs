@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{Request, discovery_url};
 use crate::{
     failure::{EXIT_UNREACHABLE, Failure},
-    place::{LoginIssuer, Place},
+    place::LoginIssuer,
 };
 
 /// Longest answer of a provider, in bytes.
@@ -67,12 +67,7 @@ pub(crate) async fn discover(http: &Client, issuer: &LoginIssuer) -> Result<Disc
         .parse()
         .map_err(|_| Failure::new("login", "the issuer's identifier is not a URL"))?;
     check_secure(&url)?;
-    let answer = http.get(url).send().await.map_err(|error| unreachable(&error))?;
-    let status = answer.status();
-    let body = body(answer).await?;
-    if status != StatusCode::OK {
-        return Err(Failure::new("login", format!("the issuer's discovery answered {status}")));
-    }
+    let body = get(http, url).await?;
     let discovery: Discovery = serde_json::from_slice(&body)
         .map_err(|_| Failure::new("login", "the issuer's discovery document is malformed"))?;
     if discovery.issuer != issuer.iss {
@@ -85,34 +80,34 @@ pub(crate) async fn discover(http: &Client, issuer: &LoginIssuer) -> Result<Disc
     Ok(discovery)
 }
 
+/// Gets a public document of an issuer's.
+pub(crate) async fn get(http: &Client, url: Url) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let answer = http.get(url).send().await.map_err(|error| unreachable(&error))?;
+    let status = answer.status();
+    if status != StatusCode::OK {
+        return Err(Failure::new("login", format!("the issuer answered {status}")));
+    }
+    body(answer).await
+}
+
 /// A client that goes where it is told and nowhere else.
-pub(crate) fn http_client(place_ca: Option<&[u8]>) -> Result<Client, Failure> {
+pub(crate) fn http_client(ca: Option<&[u8]>) -> Result<Client, Failure> {
     let failed = |error: reqwest::Error| Failure::because("http", "cannot set up HTTP", &error);
     let mut builder = Client::builder()
         .no_proxy()
         .redirect(Policy::none())
         .timeout(std::time::Duration::from_secs(30));
-    for certificate in place_ca
-        .map(reqwest::Certificate::from_pem_bundle)
-        .transpose()
-        .map_err(failed)?
-        .unwrap_or_default()
-    {
+    let certificates = ca.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(failed)?;
+    for certificate in certificates.unwrap_or_default() {
         builder = builder.add_root_certificate(certificate);
     }
     builder.build().map_err(failed)
 }
 
 impl Provider {
-    pub(super) async fn discover(issuer: &LoginIssuer, place: &Place) -> Result<Self, Failure> {
-        let http = http_client(place.ca()?.as_deref())?;
-        let discovery = discover(&http, issuer).await.map_err(|failure| {
-            if place.is_development(issuer) {
-                failure.with_remedy("is `writ dev` running?")
-            } else {
-                failure
-            }
-        })?;
+    pub(super) async fn discover(issuer: &LoginIssuer, ca: Option<&[u8]>) -> Result<Self, Failure> {
+        let http = http_client(ca)?;
+        let discovery = discover(&http, issuer).await?;
         Ok(Self { http, issuer: issuer.clone(), discovery })
     }
 

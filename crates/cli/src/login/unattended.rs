@@ -1,6 +1,6 @@
 //! A login at the development identity provider: by a secret that only this machine's user can read.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use url::Url;
 use zeroize::Zeroizing;
@@ -9,7 +9,7 @@ use super::{
     Request,
     provider::{Provider, Tokens},
 };
-use crate::{dev::LOGIN_SECRET_HEADER, failure::Failure, place::Place};
+use crate::{dev::LOGIN_SECRET_HEADER, failure::Failure};
 
 /// Where the provider sends the code. Nothing listens: the answer is read directly.
 const REDIRECT: &str = "http://127.0.0.1/callback";
@@ -18,12 +18,12 @@ const REDIRECT: &str = "http://127.0.0.1/callback";
 pub(super) async fn authorize(
     provider: &Provider,
     request: &Request,
-    place: &Place,
+    secret: &Path,
     subject: &str,
 ) -> Result<Tokens, Failure> {
     let mut url = provider.authorization_url(request, REDIRECT);
     url.query_pairs_mut().append_pair("login_hint", subject);
-    let secret = Zeroizing::new(fs::read_to_string(place.idp_secret()).map_err(|error| {
+    let secret = Zeroizing::new(fs::read_to_string(secret).map_err(|error| {
         Failure::because("login", "cannot read the login secret of `writ dev`", &error)
             .with_remedy("log in as the user who runs `writ dev`")
     })?);

@@ -19,14 +19,22 @@ fn state_failed<E>(_: E) -> Refusing {
 
 impl Jail {
     /// Sets the trust anchor, once; the same again is harmless.
-    pub(super) fn join(&mut self, ten: TenantId) -> Result<JailReply, Refusing> {
+    pub(super) fn join(
+        &mut self,
+        ten: TenantId,
+        head: Option<(u64, Digest)>,
+    ) -> Result<JailReply, Refusing> {
         match self.state.memory().anchor {
             Some(known) if known == ten => {}
             Some(_) => {
                 let rule = "the jail's trust anchor is set and never changes";
                 return Err(Refusing::unsigned("anchor-set", rule));
             }
-            None => self.state.append(vec![Record::Anchor(ten)]).map_err(state_failed)?,
+            None => {
+                let seen = head.map(|(seq, digest)| Record::Head { seq, digest });
+                let records = [Some(Record::Anchor(ten)), seen].into_iter().flatten().collect();
+                self.state.append(records).map_err(state_failed)?;
+            }
         }
         Ok(JailReply::Done)
     }
@@ -46,6 +54,14 @@ impl Jail {
             .as_ref()
             .ok_or_else(|| Refusing::unsigned("charter-behind", "no charter entry was shown"))?;
         let (seq, head) = (charter.seq(), charter.head());
+        let forked = |(seen, digest)| seq >= seen && !charter.knows_head(digest);
+        if self.state.memory().head.is_some_and(forked) {
+            // SECURITY: a chain that lacks a head this jail has seen, or its join file named, is
+            // another chain, however long it is.
+            self.charter = None;
+            let rule = "the charter does not hold a head that this jail has seen";
+            return Err(Refusing::unsigned("charter-fork", rule));
+        }
         if self.state.memory().head.is_none_or(|(seen, _)| seq > seen) {
             self.state.append(vec![Record::Head { seq, digest: head }]).map_err(state_failed)?;
         }

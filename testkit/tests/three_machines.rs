@@ -1,0 +1,384 @@
+//! A real installation: control plane, gateway and runner on machines of their own, as users of their
+//! own, founded by `writ init`; and what an attacker finds on the control plane's disk and on the wire.
+
+#![cfg(test)]
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use writ_testkit::{
+    github_stand_in::GithubStandIn,
+    identity_provider::{IdentityProvider, Person},
+    machines::{Machine, Machines},
+    world::{executables, sources},
+};
+
+const TOKEN: &str = "github_pat_canary_three_machines_0123456";
+const IN_INPUT: &str = "canary-in-the-input-of-three-machines";
+const IN_OUTPUT: &str = "canary-in-an-output-of-three-machines";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_job_runs_with_the_three_apart_and_the_control_planes_disk_holds_metadata_only() {
+    let Some(machines) = Machines::inside() else {
+        let machines = Machines::make().unwrap();
+        let name = "the_main_job_runs_with_the_three_apart_and_the_control_planes_disk_holds_metadata_only";
+        return machines.run_inside(name).unwrap();
+    };
+    let mut layout = Layout::new(machines);
+    let github = GithubStandIn::start_at(layout.person.ip.into(), TOKEN).await.unwrap();
+    layout.machines.capture(&layout.folder.join("wire.pcap"), github.address().port()).unwrap();
+    let provider = IdentityProvider::oidc_provider("RS256", 3600).unwrap();
+
+    layout.init(&provider);
+    layout.start_services();
+    layout.log_in(&provider).await;
+    layout.prepare_main_job(&github.address().to_string());
+    let output = layout.run_main_job();
+
+    assert_eq!(output["severity"], "high", "{output}");
+    assert!(output["issue_url"].as_str().unwrap().contains(IN_OUTPUT));
+    layout.each_machine_holds_its_own_files_alone();
+    layout.machines.end();
+    layout.nothing_but_metadata_is_on_the_control_planes_disk();
+    layout.nothing_readable_crossed_the_wire();
+}
+
+/// Who runs where, and what belongs to whom.
+struct Layout {
+    machines: Machines,
+    person: Machine,
+    server: Machine,
+    gateway: Machine,
+    runner: Machine,
+    folder: PathBuf,
+    writ: String,
+}
+
+impl Layout {
+    fn new(machines: Machines) -> Self {
+        let folder = std::env::temp_dir().join(format!("writ-machines-{}", std::process::id()));
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["writ", "writ-jail"] {
+            fs::copy(executables().unwrap().join(name), folder.join("bin").join(name)).unwrap();
+        }
+        let machine = |name: &str| machines.machine(name).unwrap();
+        let (person, server) = (machine("person"), machine("server"));
+        let (gateway, runner) = (machine("gateway"), machine("runner"));
+        for (name, machine) in
+            [("person", &person), ("server", &server), ("gateway", &gateway), ("runner", &runner)]
+        {
+            machine.folder(&folder.join(name)).unwrap();
+        }
+        let writ = folder.join("bin/writ").display().to_string();
+        Self { machines, person, server, gateway, runner, folder, writ }
+    }
+
+    fn path(&self, rest: &str) -> String {
+        self.folder.join(rest).display().to_string()
+    }
+
+    /// Runs `writ` on a machine, in the folder of its user.
+    fn writ(&self, (name, machine): (&str, &Machine), words: &[&str], stdin: &[u8]) -> Output {
+        let mut child = machine
+            .command(&[&[self.writ.as_str()], words].concat())
+            .current_dir(self.folder.join(name))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(stdin);
+        child.wait_with_output().unwrap()
+    }
+
+    fn done(&self, at: (&str, &Machine), words: &[&str], stdin: &[u8]) -> String {
+        let output = self.writ(at, words, stdin);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "writ {}: {said}", words.join(" "));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn as_person(&self, words: &[&str]) -> String {
+        self.done(("person", &self.person), words, b"")
+    }
+
+    /// Hands a file from one machine's user to another's, as a person would carry it.
+    fn carry(&self, from: &str, to: &str, receiver: &Machine) {
+        fs::copy(self.folder.join(from), self.folder.join(to)).unwrap();
+        chown(self.folder.join(to), Some(receiver.uid), Some(receiver.uid)).unwrap();
+        fs::set_permissions(self.folder.join(to), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Certificates of a private CA, the runner's enrolment, `writ init`, and what it hands out.
+    fn init(&self, provider: &IdentityProvider) {
+        self.certificates();
+        let enroll = ["runner", "--enroll", "enrollment.json", "--data", "data"];
+        let files = ["--vault", "vault", "--vault-key", "vault.key", "--jail-state", "jail"];
+        self.done(("runner", &self.runner), &[&enroll[..], &files[..]].concat(), b"");
+        self.carry("runner/enrollment.json", "person/enrollment.json", &self.person);
+        self.carry("ca.pem", "person/ca.pem", &self.person);
+        let origin = |machine: &Machine, port| format!("https://{}:{port}", machine.ip);
+        let (server, gateway) = (origin(&self.server, 7410), origin(&self.gateway, 7420));
+        let link = origin(&self.gateway, 7430);
+        self.as_person(&[
+            "init",
+            &provider.iss,
+            "--client-id",
+            "writ",
+            "--owner",
+            "ann",
+            "--pin-keys",
+            "--enrollment",
+            "enrollment.json",
+            "--server-url",
+            &server,
+            "--gateway-url",
+            &gateway,
+            "--link-url",
+            &link,
+            "--ca",
+            "ca.pem",
+            "--roots",
+            "3",
+            "--threshold",
+            "2",
+        ]);
+        for root in 1..=3 {
+            let key = self.folder.join(format!("person/writ-init/root-{root}.key"));
+            assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        self.carry("person/writ-init/entry-0.json", "server/entry-0.json", &self.server);
+        self.carry("person/writ-init/join.json", "gateway/join.json", &self.gateway);
+        self.carry("person/writ-init/join.json", "runner/join.json", &self.runner);
+    }
+
+    fn certificates(&self) {
+        let openssl = |words: &[&str]| {
+            let output =
+                Command::new("openssl").args(words).current_dir(&self.folder).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let root = ["req", "-x509", "-days", "1", "-subj", "/CN=test CA", "-keyout", "ca.key"];
+        openssl(&[&root[..], &key[..], &["-out", "ca.pem"]].concat());
+        for (name, machine) in [("server", &self.server), ("gateway", &self.gateway)] {
+            let subject = format!("/CN={name}");
+            let alternative = format!("subjectAltName=IP:{}", machine.ip);
+            let (tls_key, certificate) = (format!("{name}/tls.key"), format!("{name}/tls.pem"));
+            let leaf = [
+                "req",
+                "-x509",
+                "-days",
+                "1",
+                "-subj",
+                &subject,
+                "-addext",
+                &alternative,
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-CA",
+                "ca.pem",
+                "-CAkey",
+                "ca.key",
+                "-keyout",
+                &tls_key,
+                "-out",
+                &certificate,
+            ];
+            openssl(&[&leaf[..], &key[..]].concat());
+            for file in [&tls_key, &certificate] {
+                chown(self.folder.join(file), Some(machine.uid), Some(machine.uid)).unwrap();
+            }
+        }
+    }
+
+    fn start_services(&mut self) {
+        let found = ["tenant", "found", "--data", "data", "entry-0.json"];
+        self.done(("server", &self.server), &found, b"");
+        let path = |rest: &str| self.folder.join(rest).display().to_string();
+        let server = (self.server.clone(), format!("{}:7410", self.server.ip));
+        let origin = format!("https://{}", server.1);
+        let (data, certificate, key) =
+            (path("server/data"), path("server/tls.pem"), path("server/tls.key"));
+        let words = [
+            &self.writ,
+            "server",
+            "--data",
+            &data,
+            "--listen",
+            &server.1,
+            "--public-url",
+            &origin,
+            "--tls-certificate",
+            &certificate,
+            "--tls-key",
+            &key,
+        ];
+        self.machines.start(&server.0, &words, &self.folder.join("server.log")).unwrap();
+        let listen = format!("{}:7420", self.gateway.ip);
+        let link = format!("{}:7430", self.gateway.ip);
+        let (join, certificate, key) =
+            (path("gateway/join.json"), path("gateway/tls.pem"), path("gateway/tls.key"));
+        let words = [
+            &self.writ,
+            "gateway",
+            "--join",
+            &join,
+            "--listen",
+            &listen,
+            "--link-listen",
+            &link,
+            "--tls-certificate",
+            &certificate,
+            "--tls-key",
+            &key,
+        ];
+        let log = self.folder.join("gateway.log");
+        self.machines.start(&self.gateway.clone(), &words, &log).unwrap();
+        self.start_runner();
+    }
+
+    fn start_runner(&mut self) {
+        let path = |rest: &str| self.folder.join(rest).display().to_string();
+        let (join, data, jail) =
+            (path("runner/join.json"), path("runner/data"), path("runner/jail"));
+        let (vault, vault_key) = (path("runner/vault"), path("runner/vault.key"));
+        let words = [
+            &self.writ,
+            "runner",
+            "--join",
+            &join,
+            "--data",
+            &data,
+            "--vault",
+            &vault,
+            "--vault-key",
+            &vault_key,
+            "--jail-state",
+            &jail,
+        ];
+        let log = self.folder.join("runner.log");
+        self.machines.start(&self.runner.clone(), &words, &log).unwrap();
+    }
+
+    async fn log_in(&self, provider: &IdentityProvider) {
+        self.as_person(&["join", "writ-init/invitation.json"]);
+        let mut login = self
+            .person
+            .command(&[&self.writ, "login", "--no-browser"])
+            .current_dir(self.folder.join("person"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = std::io::BufReader::new(login.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("http") {
+            line.clear();
+            assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
+        }
+        assert!(line.starts_with(&provider.iss));
+        Person::new().unwrap().log_in(line.trim(), "ann").await.unwrap();
+        assert!(login.wait().unwrap().success());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.writ(("person", &self.person), &["whoami"], b"").status.success() {
+            assert!(Instant::now() < deadline, "{}", self.logs());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn prepare_main_job(&self, github: &str) {
+        let put = ["secret", "--vault", "vault", "--vault-key", "vault.key", "put"];
+        let put = [&put[..], &["local:github/token"]].concat();
+        self.done(("runner", &self.runner), &put, TOKEN.as_bytes());
+        let pack = self.shared("packs/github.json");
+        let document = self.shared("examples/leaked-secret/automation.yaml");
+        self.as_person(&["pack", "acknowledge", &pack]);
+        self.as_person(&["workspace", "set", "secops", "--secret-path", "local:github/*"]);
+        let range = format!("{}/32", self.person.ip);
+        self.as_person(&[
+            "connection",
+            "set",
+            "secops/github",
+            "--host",
+            github,
+            "--plaintext",
+            "--allow-cidr",
+            &range,
+            "--secret",
+            "local:github/token",
+        ]);
+        self.as_person(&["automation", "publish", &document]);
+    }
+
+    /// A file of the sources, where every machine's user can read it.
+    fn shared(&self, file: &str) -> String {
+        let to = self.folder.join(Path::new(file).file_name().unwrap());
+        fs::copy(sources().join(file), &to).unwrap();
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).unwrap();
+        to.display().to_string()
+    }
+
+    fn run_main_job(&self) -> Value {
+        let path = sources().join("examples/leaked-secret/input.json");
+        let mut input: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        input["alert"]["html_url"] = json!(format!("https://github.com/{IN_INPUT}"));
+        input["repository"]["name"] = json!(IN_OUTPUT);
+        let words = ["run", "start", "secops/leaked-secret", "--input", "-", "--wait"];
+        let at = ("person", &self.person);
+        let ran = self.writ(at, &words, input.to_string().as_bytes());
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{said}\n{}", self.logs());
+        serde_json::from_slice(&ran.stdout).unwrap()
+    }
+
+    fn logs(&self) -> String {
+        let log = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        ["server.log", "gateway.log", "runner.log"].map(log).join("\n")
+    }
+
+    fn each_machine_holds_its_own_files_alone(&self) {
+        let stolen = self.path("runner/vault.key");
+        let read = self.server.command(&["cat", &stolen]).output().unwrap();
+        assert!(!read.status.success(), "the control plane's user reads the runner's files");
+    }
+
+    fn nothing_but_metadata_is_on_the_control_planes_disk(&self) {
+        assert!(found("secops/leaked-secret", &self.folder.join("server")), "metadata is there");
+        for canary in [TOKEN, IN_INPUT, IN_OUTPUT] {
+            for place in ["server", "server.log", "gateway", "gateway.log", "runner.log"] {
+                assert!(!found(canary, &self.folder.join(place)), "`{canary}` stands in {place}");
+            }
+            assert!(!found(canary, &self.folder.join("runner")), "`{canary}` on the runner's disk");
+        }
+    }
+
+    fn nothing_readable_crossed_the_wire(&self) {
+        let capture = self.folder.join("wire.pcap");
+        assert!(fs::metadata(&capture).unwrap().len() > 10_000, "the capture is empty");
+        for canary in [TOKEN, IN_INPUT, IN_OUTPUT, "secops/leaked-secret"] {
+            assert!(!found(canary, &capture), "`{canary}` crossed the wire readably");
+        }
+    }
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        self.machines.end();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Whether a file, or any file of a folder, holds these bytes.
+fn found(canary: &str, place: &Path) -> bool {
+    let searched = Command::new("grep").args(["-rqaF", "--", canary]).arg(place).status().unwrap();
+    searched.success()
+}
