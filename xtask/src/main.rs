@@ -9,6 +9,7 @@
 
 mod check;
 mod demo;
+mod fuzz;
 mod parts;
 mod report;
 mod rules;

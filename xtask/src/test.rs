@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::check;
+use crate::fuzz;
 use crate::parts;
 use crate::report::say;
 use crate::steps::Steps;
@@ -46,6 +47,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         run_command(workspace.cargo().args(["test", "-p", "writ-jail", "--test", "confined_cell"]))
     })?;
     let verdict = steps.run("tests", || tests(workspace))?;
+    steps.run("fuzz", || fuzz::run_all(workspace))?;
     steps.run("doc tests", || {
         run_command(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]))
     })?;

@@ -26,7 +26,7 @@ use std::{
 use rustls::RootCertStore;
 use writ_confine::Channel;
 use writ_jail_link::{CellOrder, CellOutcome, CellTask, FailedStep, decode, encode};
-use writ_model::{ConnectionKind, SecretManager};
+use writ_model::{ConnectionKind, SecretManager, pack::Projection};
 
 use crate::{secret_memory::SecretBytes, vault};
 
@@ -116,6 +116,22 @@ fn try_serve(
         eprintln!("writ-jail: {}: credential-echo in {} values", order.name, redacted.hits);
     }
     Ok(redacted.value)
+}
+
+/// What of an answer's JSON may leave a cell that used this credential: both lines of defense.
+///
+/// # Errors
+///
+/// The stable code of the failure; the answer is not of the declared shape.
+pub fn leaves(
+    shape: &Projection,
+    answer: &serde_json::Value,
+    credential: &SecretBytes,
+) -> Result<serde_json::Value, &'static str> {
+    project::project_answer(shape, answer)
+        .and_then(|projected| redact::redact(projected, credential))
+        .map(|redacted| redacted.value)
+        .map_err(|failed| failed.code)
 }
 
 /// Opens the one record; both descriptors are closed before the cell connects.
