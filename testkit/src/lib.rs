@@ -9,6 +9,8 @@ pub mod github_stand_in;
 pub mod hostile;
 pub mod identity_provider;
 pub mod machines;
+pub mod moto;
+pub mod openbao;
 pub mod rsa_issuer;
 pub mod tenant;
 pub mod webhook_examples;

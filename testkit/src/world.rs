@@ -65,11 +65,22 @@ impl World {
     ///
     /// It did not become ready.
     pub fn start(name: &str) -> Result<Self> {
+        Self::start_with(name, |_| Ok(()))
+    }
+
+    /// Makes a folder, lets `prepare` put files into its `.writ` before anything starts, and starts
+    /// `writ dev` in it. A folder that is there before `writ dev` is taken as it is.
+    ///
+    /// # Errors
+    ///
+    /// It did not become ready.
+    pub fn start_with(name: &str, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("writ-{name}-{}", std::process::id()));
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(folder.join(".writ"))?;
+        prepare(&folder.join(".writ"))?;
         let writ = executables()?.join("writ");
         let mut world = Self { folder, writ, dev: None, keep: false };
         world.start_dev()?;

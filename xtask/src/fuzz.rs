@@ -19,7 +19,7 @@ use crate::workspace::{Workspace, run};
 const TARGETS: [&str; 5] = ["jws", "writ", "document", "jail_link", "projection"];
 /// Seconds that each target fuzzes in a test run.
 const SECONDS: &str = "15";
-/// What libFuzzer counts by: SanitizerCoverage, as its documentation asks for.
+/// What libFuzzer counts by: `SanitizerCoverage`, as its documentation asks for.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";

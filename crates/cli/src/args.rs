@@ -195,25 +195,41 @@ pub(crate) struct BindingArgs {
 /// `writ connection`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectionCommand {
-    /// Make or replace a connection that sends a bearer token.
-    Set {
-        /// Its name, `workspace/name`.
-        name: ConnectionName,
-        /// A host that may receive the credential, `host` or `host:port`; 443 unless given.
-        #[arg(long = "host", required = true)]
-        hosts: Vec<String>,
-        /// Where the credential is kept, such as `local:github/token`.
-        #[arg(long)]
-        secret: SecretRef,
-        /// HTTP without TLS, for stand-ins on this machine.
-        #[arg(long)]
-        plaintext: bool,
-        /// An otherwise refused address range that the hosts may resolve to.
-        #[arg(long = "allow-cidr")]
-        allow_cidrs: Vec<Cidr>,
-    },
+    /// Make or replace a connection.
+    Set(Box<ConnectionArgs>),
     /// List connections.
     List,
+}
+
+/// One connection.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConnectionArgs {
+    /// Its name, `workspace/name`.
+    pub(crate) name: ConnectionName,
+    /// A host that may receive the credential, `host` or `host:port`; 443 unless given.
+    #[arg(long = "host", required = true)]
+    pub(crate) hosts: Vec<String>,
+    /// Where the credential is kept, such as `local:github/token`.
+    #[arg(long)]
+    pub(crate) secret: SecretRef,
+    /// Where the credential goes: `bearer`, `basic` or `header`.
+    #[arg(long, default_value = "bearer", value_parser = ["bearer", "basic", "header"])]
+    pub(crate) kind: String,
+    /// The user-id of `basic`; the secret is the password.
+    #[arg(long, required_if_eq("kind", "basic"))]
+    pub(crate) username: Option<String>,
+    /// The name of the header of `header`, such as `X-Api-Key`.
+    #[arg(long, required_if_eq("kind", "header"))]
+    pub(crate) header: Option<String>,
+    /// What stands before the credential in that header.
+    #[arg(long, default_value = "")]
+    pub(crate) header_prefix: String,
+    /// HTTP without TLS, for stand-ins on this machine.
+    #[arg(long)]
+    pub(crate) plaintext: bool,
+    /// An otherwise refused address range that the hosts may resolve to.
+    #[arg(long = "allow-cidr")]
+    pub(crate) allow_cidrs: Vec<Cidr>,
 }
 
 /// `writ secret`.

@@ -35,3 +35,19 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
     }
     serde_json::from_slice(bytes).map_err(|_| MessageError::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_said_the_same_however_often_it_is_passed_on() {
+        for text in ["4.888888888888889e+54", "0.1", "1e-320", "123456789.123456789"] {
+            let once: Value = decode(text.as_bytes()).unwrap();
+            let again: Value = decode(&encode(&once).unwrap()).unwrap();
+            assert_eq!(once, again, "{text}");
+        }
+    }
+}

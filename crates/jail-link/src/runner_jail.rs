@@ -335,4 +335,7 @@ pub struct FailedStep {
     /// Seconds that the service asked to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
+    /// The reference to a secret that it is about: manager, path and field, never a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }

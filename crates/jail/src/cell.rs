@@ -9,6 +9,7 @@
 //! * one deadline covers waiting for the broker, TLS and the answer;
 //! * what leaves is declared, typed and redacted; a failure is a code, never a service's text.
 
+mod credential;
 mod egress;
 mod exchange;
 mod issuer_keys;
@@ -18,7 +19,6 @@ mod request;
 mod retry_after;
 
 use std::{
-    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,15 +26,10 @@ use std::{
 use rustls::RootCertStore;
 use writ_confine::Channel;
 use writ_jail_link::{CellOrder, CellOutcome, CellTask, FailedStep, decode, encode};
-use writ_model::{ConnectionKind, SecretManager, pack::Projection};
+use writ_model::{ConnectionKind, pack::Projection};
 
-use crate::{secret_memory::SecretBytes, vault};
-
-/// The vault and its key file, read-only.
-pub type VaultFiles = Option<(OwnedFd, OwnedFd)>;
-
-/// Shortest credential, in bytes, that redaction can look for.
-const CREDENTIAL_MIN: usize = 8;
+use self::credential::{Network, Resolved};
+use crate::{secret_memory::SecretBytes, vault::Sources};
 
 /// A failure in the making: a code, and what the service's answer said in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +37,17 @@ pub(crate) struct Failed {
     pub(crate) code: &'static str,
     pub(crate) status: Option<u16>,
     pub(crate) retry_after_s: Option<u64>,
+    /// Whether it is about the connection's secret, so that its reference is to be named.
+    pub(crate) about_secret: bool,
 }
 
 impl Failed {
     pub(crate) const fn new(code: &'static str) -> Self {
-        Self { code, status: None, retry_after_s: None }
+        Self { code, status: None, retry_after_s: None, about_secret: false }
     }
 
     pub(crate) const fn answered(code: &'static str, status: u16) -> Self {
-        Self { code, status: Some(status), retry_after_s: None }
+        Self { code, status: Some(status), retry_after_s: None, about_secret: false }
     }
 }
 
@@ -59,14 +56,14 @@ impl Failed {
 pub fn serve_one(
     jail: &Channel,
     broker: &Channel,
-    vault: VaultFiles,
+    sources: Sources,
     roots: Arc<RootCertStore>,
 ) -> i32 {
     let Ok(Some((frame, _))) = jail.receive() else { return 1 };
     let outcome = match decode::<CellTask>(&frame) {
-        Ok(CellTask::Call(order)) => serve(&order, broker, vault, roots),
+        Ok(CellTask::Call(order)) => serve(&order, broker, sources, roots),
         Ok(CellTask::IssuerKeys(order)) => {
-            drop(vault);
+            drop(sources);
             match issuer_keys::fetch(&order, broker, roots) {
                 Ok(keys) => CellOutcome::Output(keys),
                 Err(failure) => failed(failure),
@@ -83,39 +80,69 @@ pub fn serve_one(
 pub fn serve(
     order: &CellOrder,
     broker: &Channel,
-    vault: VaultFiles,
+    sources: Sources,
     roots: Arc<RootCertStore>,
 ) -> CellOutcome {
-    match try_serve(order, broker, vault, roots) {
+    match try_serve(order, broker, sources, roots) {
         Ok(output) => CellOutcome::Output(output),
-        Err(failure) => failed(failure),
+        Err(failure) => {
+            let about = failure.about_secret.then(|| order.connection.secret.to_string());
+            CellOutcome::Failed(FailedStep { about, ..step(failure) })
+        }
     }
 }
 
 fn try_serve(
     order: &CellOrder,
     broker: &Channel,
-    vault: VaultFiles,
+    sources: Sources,
     roots: Arc<RootCertStore>,
 ) -> Result<serde_json::Value, Failed> {
     let deadline = Instant::now() + Duration::from_secs(u64::from(order.timeout_s));
     let host = order.connection.hosts.first().ok_or(Failed::new("connection-without-host"))?;
     let request = request::render(order)?;
-    let credential = open_credential(order, vault)?;
+    let network = Network { broker, roots: Arc::clone(&roots), deadline };
+    let Resolved { credential, derived } =
+        credential::resolve(&order.connection.secret, sources, &network).map_err(about_secret)?;
     let socket = egress::connect(broker, host, &order.connection.allow_cidrs, deadline)?;
-    let ConnectionKind::Bearer = order.connection.kind;
-    let template = &order.action.response;
-    let call =
-        exchange::Call { host, request: &request, credential: &credential, template, deadline };
+    let (kind, template) = (&order.connection.kind, &order.action.response);
+    let call = exchange::Call {
+        host,
+        request: &request,
+        kind,
+        credential: &credential,
+        template,
+        deadline,
+    };
     let answer = exchange::exchange(socket, &call, roots)?;
     let projected = project::project_answer(&template.projection, &answer)?;
-    let redacted = redact::redact(projected, &credential)?;
+    let secrets = secrets(kind, credential, derived)?;
+    let redacted = redact::redact(projected, &secrets)?;
     if redacted.hits > 0 {
         // SECURITY: a service that sends credentials back is an incident; the run log shows
         // only the marks in the output.
         eprintln!("writ-jail: {}: credential-echo in {} values", order.name, redacted.hits);
     }
     Ok(redacted.value)
+}
+
+/// Everything that must not come back: the credential, what it was fetched with, and what was made of it.
+fn secrets(
+    kind: &ConnectionKind,
+    credential: SecretBytes,
+    mut derived: Vec<SecretBytes>,
+) -> Result<Vec<SecretBytes>, Failed> {
+    if let ConnectionKind::Basic { username } = kind {
+        let pair = exchange::basic(username, &credential);
+        derived.push(credential::secret(pair.to_string())?);
+    }
+    derived.push(credential);
+    Ok(derived)
+}
+
+/// A failure to resolve says about which reference: that is no secret.
+const fn about_secret(failed: Failed) -> Failed {
+    Failed { about_secret: true, ..failed }
 }
 
 /// What of an answer's JSON may leave a cell that used this credential: both lines of defense.
@@ -129,34 +156,22 @@ pub fn leaves(
     credential: &SecretBytes,
 ) -> Result<serde_json::Value, &'static str> {
     project::project_answer(shape, answer)
-        .and_then(|projected| redact::redact(projected, credential))
+        .and_then(|projected| redact::redact(projected, std::slice::from_ref(credential)))
         .map(|redacted| redacted.value)
         .map_err(|failed| failed.code)
 }
 
-/// Opens the one record; both descriptors are closed before the cell connects.
-fn open_credential(order: &CellOrder, vault: VaultFiles) -> Result<SecretBytes, Failed> {
-    let reference = &order.connection.secret;
-    let SecretManager::Local = reference.manager();
-    let (vault, key) = vault.ok_or(Failed::new("credential-not-found"))?;
-    let credential = vault::local::open_record(vault, key, reference.path())
-        .map_err(|error| Failed::new(error.code()))?;
-    if credential.expose().len() < CREDENTIAL_MIN {
-        return Err(Failed::new("credential-too-short"));
-    }
-    // RFC 6750 §2.1 has fewer characters still; these are the ones that no framing can read.
-    if !credential.expose().iter().all(u8::is_ascii_graphic) {
-        return Err(Failed::new("credential-malformed"));
-    }
-    Ok(credential)
+fn failed(failure: Failed) -> CellOutcome {
+    CellOutcome::Failed(step(failure))
 }
 
-fn failed(failure: Failed) -> CellOutcome {
-    CellOutcome::Failed(FailedStep {
+fn step(failure: Failed) -> FailedStep {
+    FailedStep {
         code: failure.code.to_owned(),
         status: failure.status,
         retry_after_s: failure.retry_after_s,
-    })
+        about: None,
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,12 @@ pub enum Command {
         /// The vault's key file.
         #[arg(long)]
         vault_key: PathBuf,
+        /// Secret managers beside `local:`: a JSON file, as the documentation shows it.
+        #[arg(long)]
+        secret_managers: Option<PathBuf>,
+        /// A descriptor with what the environment said of AWS; this program passes it to itself.
+        #[arg(long, hide = true)]
+        aws_environment: Option<std::os::fd::RawFd>,
         /// `full`, or `degraded` for development.
         #[arg(long, default_value = "full")]
         isolation: Isolation,
@@ -120,8 +126,17 @@ impl Command {
     /// [`CommandError`].
     pub fn run(self) -> Result<(), CommandError> {
         match self {
-            Self::LauncherA { state, vault, vault_key, isolation } => {
-                let files = launcher::Files { state, vault, vault_key };
+            Self::LauncherA {
+                state,
+                vault,
+                vault_key,
+                secret_managers,
+                aws_environment,
+                isolation,
+            } => {
+                launcher::without_credentials()?;
+                let files =
+                    launcher::Files { state, vault, vault_key, secret_managers, aws_environment };
                 Ok(launcher::launch_jail(&files, isolation.into())?)
             }
             Self::LauncherB { isolation: _ } => Ok(launcher::launch_sandboxes()?),

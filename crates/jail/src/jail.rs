@@ -198,5 +198,10 @@ struct Ready {
 }
 
 fn failed(code: &str) -> CellOutcome {
-    CellOutcome::Failed(FailedStep { code: code.to_owned(), status: None, retry_after_s: None })
+    CellOutcome::Failed(FailedStep {
+        code: code.to_owned(),
+        status: None,
+        retry_after_s: None,
+        about: None,
+    })
 }

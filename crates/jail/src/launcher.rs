@@ -6,11 +6,12 @@
 //! Not here: how a child is confined (`writ_confine`).
 
 mod cells;
+mod environment;
 mod sandboxes;
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, OwnedFd, RawFd},
     path::PathBuf,
 };
 
@@ -21,6 +22,7 @@ use rustix::{
 use writ_confine::{ChannelError, ConfineError};
 
 pub use cells::launch_jail;
+pub use environment::without_credentials;
 pub use sandboxes::launch_sandboxes;
 
 /// The files that belong to a jail.
@@ -32,6 +34,10 @@ pub struct Files {
     pub vault: PathBuf,
     /// The vault's key file.
     pub vault_key: PathBuf,
+    /// What there is beside `local:`; see `vault::settings`.
+    pub secret_managers: Option<PathBuf>,
+    /// A descriptor with the AWS credentials that the environment held.
+    pub aws_environment: Option<RawFd>,
 }
 
 /// Why a launcher ended.
@@ -52,6 +58,9 @@ pub enum LauncherError {
         #[source]
         source: io::Error,
     },
+    /// The secret managers' settings are refused.
+    #[error("the settings of the secret managers are refused")]
+    SecretManagers(#[from] crate::vault::SettingsError),
     /// The interpreter for code steps can't be used.
     #[error("cannot run code steps")]
     Interpreter(#[from] writ_confine::sandbox::InterpreterError),

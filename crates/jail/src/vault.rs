@@ -1,7 +1,14 @@
-//! Secret managers, as a cell reaches them. One resolver serves runs and tests alike.
+//! Secret managers: what a launcher reads of them, and the one that is a file.
 //!
-//! Today: `local:`, an encrypted file beside the jail.
+//! `local` is the encrypted file beside the jail. `settings` is what an operator says of Vault and AWS
+//! Secrets Manager, `sources` what a cell is handed of them. What a cell does with it, over the
+//! broker's sockets, is `cell::credential`: one resolver for runs and for tests of connections.
 
+pub mod aws;
 pub mod local;
+pub mod settings;
+pub mod sources;
 
 pub use local::VaultError;
+pub use settings::{SecretManagers, SettingsError};
+pub use sources::Sources;

@@ -20,7 +20,10 @@ use rustls::{
 };
 use serde_json::json;
 use writ_confine::{Channel, Confined, Exit, Profile, spawn};
-use writ_jail::{cell, vault};
+use writ_jail::{
+    cell,
+    vault::{self, Sources},
+};
 use writ_jail_link::{
     BrokerReply, BrokerRequest, CellOrder, CellOutcome, CellTask, FailedStep, decode, encode,
 };
@@ -98,7 +101,10 @@ impl Cell {
         let profile = [orders.as_fd(), asks.as_fd(), vault.as_fd(), key.as_fd()]
             .iter()
             .fold(Profile::cell(), |profile, fd| profile.keep(fd.as_raw_fd()));
-        let serve = move || cell::serve_one(&orders, &asks, Some((vault, key)), Arc::new(roots));
+        let serve = move || {
+            let sources = Sources { local: Some((vault, key)), ..Sources::default() };
+            cell::serve_one(&orders, &asks, sources, Arc::new(roots))
+        };
         Self { jail, broker, confined: spawn(&profile, serve).unwrap() }
     }
 

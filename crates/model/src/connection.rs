@@ -10,7 +10,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ConnectionName;
+use crate::{ConnectionName, SecretRef};
 
 /// A connection's definition, as the charter holds it. Its digest pins it in writs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,11 +30,74 @@ pub struct Connection {
 }
 
 /// Where a credential goes in a request. The connection decides it, never a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum ConnectionKind {
     /// `Authorization: Bearer <credential>` (RFC 6750 §2.1).
     Bearer,
+    /// `Authorization: Basic …` (RFC 7617 §2); the credential is the password.
+    Basic {
+        /// The user-id: no colon, no control character.
+        username: String,
+    },
+    /// A header of the service's own, such as `X-Api-Key`.
+    Header {
+        /// Its name: a token of RFC 9110 §5.6.2, and none that frames a message.
+        name: String,
+        /// What stands before the credential, such as `token `.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+    },
+}
+
+/// Headers that neither a connection nor a pack may name: they frame the message, or another
+/// part of Writ sets them (RFC 9110 §7.6.1).
+pub const RESERVED_HEADERS: [&str; 15] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+impl ConnectionKind {
+    /// Whether the kind's own members are well formed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in a sentence.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let plain =
+            |text: &str| text.len() <= 256 && text.bytes().all(|b| matches!(b, 0x20..=0x7E));
+        match self {
+            Self::Basic { username } if !plain(username) || username.contains(':') => {
+                Err("a user-id is up to 256 printable characters without a colon")
+            }
+            Self::Bearer | Self::Basic { .. } => Ok(()),
+            Self::Header { name, prefix } => {
+                let token = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+                let named = !name.is_empty() && name.len() <= 64 && name.bytes().all(token);
+                let lower = name.to_ascii_lowercase();
+                if !named || !plain(prefix) {
+                    return Err("a header's name is a token of up to 64 characters");
+                }
+                if RESERVED_HEADERS.contains(&lower.as_str()) {
+                    return Err("this header frames a message or is set by Writ");
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// One exact host and port.
@@ -53,93 +116,6 @@ pub struct ConnectionHost {
 impl fmt::Display for ConnectionHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-/// A secret manager that a reference may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SecretManager {
-    /// The encrypted file beside the jail.
-    Local,
-}
-
-/// A reference to a secret, such as `local:github/token`. Not secret itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SecretRef {
-    manager: SecretManager,
-    path: String,
-}
-
-impl SecretRef {
-    /// The secret manager.
-    #[must_use]
-    pub const fn manager(&self) -> SecretManager {
-        self.manager
-    }
-
-    /// The exact path within it.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Whether `listed`, a workspace's secret path, covers this reference: the same path, or a
-    /// prefix that ends in `/*`.
-    #[must_use]
-    pub fn is_under(&self, listed: &str) -> bool {
-        let full = self.to_string();
-        match listed.strip_suffix('*') {
-            Some(prefix) if prefix.ends_with('/') => {
-                full.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty())
-            }
-            _ => full == listed,
-        }
-    }
-}
-
-/// A string is not a reference to a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected a secret reference such as `local:github/token`")]
-pub struct InvalidSecretRef;
-
-impl FromStr for SecretRef {
-    type Err = InvalidSecretRef;
-
-    fn from_str(s: &str) -> Result<Self, InvalidSecretRef> {
-        let path = s.strip_prefix("local:").ok_or(InvalidSecretRef)?;
-        let segment = |part: &str| {
-            !part.is_empty()
-                && part != "."
-                && part != ".."
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        if path.len() > 256 || !path.split('/').all(segment) {
-            return Err(InvalidSecretRef);
-        }
-        Ok(Self { manager: SecretManager::Local, path: path.to_owned() })
-    }
-}
-
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.manager {
-            SecretManager::Local => write!(f, "local:{}", self.path),
-        }
-    }
-}
-
-impl TryFrom<String> for SecretRef {
-    type Error = InvalidSecretRef;
-
-    fn try_from(s: String) -> Result<Self, InvalidSecretRef> {
-        s.parse()
-    }
-}
-
-impl From<SecretRef> for String {
-    fn from(reference: SecretRef) -> Self {
-        reference.to_string()
     }
 }
 
@@ -212,23 +188,6 @@ impl From<Cidr> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_listed_prefix_covers_what_is_below_it_and_nothing_beside_it() {
-        let reference: SecretRef = "local:github/token".parse().unwrap();
-        assert!(reference.is_under("local:github/*"));
-        assert!(reference.is_under("local:github/token"));
-        assert!(!reference.is_under("local:git*"));
-        assert!(!reference.is_under("local:github/token/*"));
-        assert!(!reference.is_under("local:gitlab/*"));
-    }
-
-    #[test]
-    fn a_reference_cannot_climb_out_of_its_path() {
-        for bad in ["local:../x", "local:a//b", "local:", "vault:a", "local:a/./b", "local:a\0b"] {
-            assert!(bad.parse::<SecretRef>().is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_range_covers_its_own_family_only() {

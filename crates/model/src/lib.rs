@@ -14,13 +14,13 @@ pub mod limits;
 mod name;
 pub mod pack;
 mod principal;
+mod secret_ref;
 mod step;
 mod time;
 
 pub use address::{address_allowed, refused_range};
 pub use connection::{
-    Cidr, Connection, ConnectionHost, ConnectionKind, InvalidCidr, InvalidSecretRef, SecretManager,
-    SecretRef,
+    Cidr, Connection, ConnectionHost, ConnectionKind, InvalidCidr, RESERVED_HEADERS,
 };
 pub use digest::{Digest, InvalidDigest, KeyedDigest, TenantId};
 pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
@@ -30,5 +30,6 @@ pub use name::{
     PinnedConnection, WorkspaceName,
 };
 pub use principal::{Actor, Grantee, Principal, Role, TokenGroup, UnknownRole};
+pub use secret_ref::{InvalidSecretRef, SecretManager, SecretRef};
 pub use step::{CodeLanguage, StepId, UnknownLanguage};
 pub use time::{UnixMillis, UnixTime};

@@ -123,6 +123,7 @@ impl Perform for Steps {
                 code: error.code.clone().unwrap_or_else(|| "faulted".to_owned()),
                 status: None,
                 retry_after_s: None,
+                about: None,
             }),
         };
         let close = JailRequest::CloseRun(Box::new(CloseRun { run, result }));
@@ -174,7 +175,7 @@ fn copy(result: &CodeResult) -> CodeResult {
 }
 
 fn failed(code: &str) -> FailedStep {
-    FailedStep { code: code.to_owned(), status: None, retry_after_s: None }
+    FailedStep { code: code.to_owned(), status: None, retry_after_s: None, about: None }
 }
 
 fn to_result(result: CodeResult, step: &writ_model::StepId) -> Result<Value, StepError> {
@@ -202,7 +203,7 @@ fn step_error(failed: &FailedStep, step: &writ_model::StepId) -> StepError {
         type_: format!("https://serverlessworkflow.io/spec/1.0.0/errors/{kind}"),
         status,
         title: Some(failed.code.clone()),
-        detail: None,
+        detail: failed.about.as_ref().map(|about| format!("about `{about}`")),
         instance: Some(step.task.clone()),
         code: Some(failed.code.clone()),
         retry_after_s: failed.retry_after_s,

@@ -23,6 +23,8 @@ pub struct Launch {
     pub vault: PathBuf,
     /// Its key file.
     pub vault_key: PathBuf,
+    /// Secret managers beside `local:`, if there are any.
+    pub secret_managers: Option<PathBuf>,
     /// Development only: start although a measure is missing.
     pub degraded: bool,
 }
@@ -63,6 +65,12 @@ pub(crate) fn launch_jail(launch: &Launch) -> Result<(Channel, Channel, Child), 
         .args(["--vault".as_ref(), launch.vault.as_os_str()])
         .args(["--vault-key".as_ref(), launch.vault_key.as_os_str()])
         .args(["--isolation", isolation(launch)])
+        .args(
+            launch
+                .secret_managers
+                .iter()
+                .flat_map(|path| ["--secret-managers".as_ref(), path.as_os_str()]),
+        )
         .stdin(Stdio::from(jail_end.into_fd()))
         .stdout(Stdio::from(cells_end.into_fd()));
     let child = spawn(&mut command, launch)?;

@@ -91,6 +91,9 @@ pub(crate) struct RunnerArgs {
     /// The vault's key file.
     #[arg(long)]
     pub(crate) vault_key: PathBuf,
+    /// Secret managers beside `local:`: a JSON file, as the documentation shows it.
+    #[arg(long)]
+    pub(crate) secret_managers: Option<PathBuf>,
     /// Folder of the jail's own state.
     #[arg(long)]
     pub(crate) jail_state: PathBuf,

@@ -4,18 +4,17 @@ use writ_evidence::charter::Change;
 use writ_model::{Connection, ConnectionHost, ConnectionKind};
 
 use super::Context;
-use crate::{args::ConnectionCommand, failure::Failure, output, sign};
+use crate::{
+    args::{ConnectionArgs, ConnectionCommand},
+    failure::Failure,
+    output, sign,
+};
 
 pub(super) async fn run(context: &Context, command: ConnectionCommand) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     match command {
-        ConnectionCommand::Set { name, hosts, secret, plaintext, allow_cidrs } => {
-            let hosts = hosts
-                .iter()
-                .map(|text| host(text, plaintext))
-                .collect::<Result<Vec<_>, Failure>>()?;
-            let connection =
-                Connection { name, kind: ConnectionKind::Bearer, hosts, allow_cidrs, secret };
+        ConnectionCommand::Set(args) => {
+            let connection = connection(*args)?;
             sign::change(&tenant, Change::ConnectionSet(connection)).await.map(drop)
         }
         ConnectionCommand::List => {
@@ -36,6 +35,19 @@ pub(super) async fn run(context: &Context, command: ConnectionCommand) -> Result
             })
         }
     }
+}
+
+fn connection(args: ConnectionArgs) -> Result<Connection, Failure> {
+    let ConnectionArgs { name, hosts, secret, plaintext, allow_cidrs, .. } = args;
+    let kind = match (args.kind.as_str(), args.username, args.header) {
+        ("basic", Some(username), _) => ConnectionKind::Basic { username },
+        ("header", _, Some(name)) => ConnectionKind::Header { name, prefix: args.header_prefix },
+        _ => ConnectionKind::Bearer,
+    };
+    kind.check().map_err(|reason| Failure::new("connection", reason))?;
+    let hosts =
+        hosts.iter().map(|text| host(text, plaintext)).collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Connection { name, kind, hosts, allow_cidrs, secret })
 }
 
 /// `host` or `host:port`; an IPv6 literal stands in brackets.

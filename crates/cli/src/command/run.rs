@@ -10,7 +10,7 @@ use writ_evidence::{
     digest::{RunDatum, RunKey, sha256},
     jws::UnverifiedJws,
     seal,
-    statement::{Done, Says, Statement},
+    statement::{Done, Says, Statement, StepOutcome},
     writ::{Order, ResumeDecision},
 };
 use writ_model::{AutomationName, RunId, limits::RUN_INPUT_MAX};
@@ -181,8 +181,9 @@ async fn finish(tenant: &Tenant, run: RunId, wait: bool) -> Result<(), Failure> 
         match status.phase {
             RunPhase::Completed => return print_output(tenant, run).await,
             RunPhase::Faulted | RunPhase::Refused => {
+                let place = failed_call(tenant, &status);
                 let code = status.code.unwrap_or_else(|| "faulted".to_owned());
-                let cause = status.reason.unwrap_or_else(|| "the run faulted".to_owned());
+                let cause = status.reason.unwrap_or_else(|| format!("the run faulted{place}"));
                 return Err(Failure::new(&code, cause)
                     .with_remedy(format!("see `writ runs show {run}`"))
                     .with_exit(EXIT_RUN_FAULTED));
@@ -197,6 +198,29 @@ async fn finish(tenant: &Tenant, run: RunId, wait: bool) -> Result<(), Failure> 
             RunPhase::Ordered | RunPhase::Running => tokio::time::sleep(LOOK).await,
         }
     }
+}
+
+/// Which call a run faulted at, by its newest receipt, and where that call's credential is kept.
+fn failed_call(tenant: &Tenant, status: &RunStatus) -> String {
+    let receipts = status.statements.iter().rev().filter_map(|compact| {
+        let said: Statement = UnverifiedJws::parse(compact).and_then(|jws| jws.peek()).ok()?;
+        match said.says {
+            Says::Receipt(receipt) => Some(receipt.done),
+            Says::Acceptance(_) | Says::Refusal(_) => None,
+        }
+    });
+    for done in receipts {
+        if let Done::Action(done) = done
+            && let StepOutcome::Failed { code, .. } = &done.outcome
+            && Some(code) == status.code.as_ref()
+        {
+            let name = &done.connection.name;
+            let kept = tenant.charter.connection(name).map(|record| &record.connection.secret);
+            let kept = kept.map(|kept| format!(" (`{kept}`)")).unwrap_or_default();
+            return format!(" at {}: {} through {name}{kept}", done.step, done.action.name);
+        }
+    }
+    String::new()
 }
 
 async fn look(tenant: &Tenant, run: RunId) -> Result<RunStatus, Failure> {

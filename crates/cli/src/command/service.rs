@@ -95,6 +95,7 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
         state: args.jail_state.join("state"),
         vault: args.vault,
         vault_key: args.vault_key,
+        secret_managers: args.secret_managers,
         degraded,
     };
     fs::create_dir_all(&args.jail_state)

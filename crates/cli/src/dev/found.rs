@@ -88,6 +88,7 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
         state: folder.join("jail").join("state"),
         vault: folder.join("vault"),
         vault_key: folder.join("vault.key"),
+        secret_managers: None,
         degraded,
     };
     let runner =

@@ -57,6 +57,9 @@ pub(super) async fn start(place: &Place, isolation: Option<&str>) -> Result<Part
     Ok(parts)
 }
 
+/// Settings of secret managers beside `local:`; read if they are there when the parts start.
+const SECRET_MANAGERS: &str = "secret-managers.json";
+
 /// Each part with the arguments that this same executable is started with.
 fn parts(place: &Place, isolation: Option<&str>) -> [(&'static str, Vec<String>); 4] {
     let folder = |name: &str| place.folder.join(name).display().to_string();
@@ -91,6 +94,10 @@ fn parts(place: &Place, isolation: Option<&str>) -> [(&'static str, Vec<String>)
         ("--vault-key", folder("vault.key")),
         ("--jail-state", folder("jail")),
     ];
+    let managers = place.folder.join(SECRET_MANAGERS);
+    if managers.exists() {
+        runner.push(("--secret-managers", managers.display().to_string()));
+    }
     runner.extend(isolation.map(|isolation| ("--isolation", isolation.to_owned())));
     [
         ("idp", words("dev-idp", &idp)),

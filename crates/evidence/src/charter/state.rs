@@ -357,6 +357,7 @@ impl CharterState {
         if !connection.hosts.iter().all(|host| host_form(&host.host) && host.port != 0) {
             return Err("a connection's host is not an exact lower-case host name and port");
         }
+        connection.kind.check()?;
         if !workspace.secret_paths.iter().any(|listed| connection.secret.is_under(listed)) {
             return Err("the workspace does not list the connection's secret path");
         }

@@ -12,9 +12,10 @@
 
 use std::{net::TcpStream, sync::Arc, time::Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::{Bytes, Incoming},
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
@@ -23,7 +24,9 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerNa
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-use writ_model::{ConnectionHost, limits::RESPONSE_BODY_MAX, pack::ResponseTemplate};
+use writ_model::{
+    ConnectionHost, ConnectionKind, limits::RESPONSE_BODY_MAX, pack::ResponseTemplate,
+};
 use zeroize::Zeroizing;
 
 use super::{Failed, request::Rendered, retry_after::retry_after_s};
@@ -39,6 +42,7 @@ const HEAD_MAX: usize = 64 * 1024;
 pub(super) struct Call<'a> {
     pub(super) host: &'a ConnectionHost,
     pub(super) request: &'a Rendered,
+    pub(super) kind: &'a ConnectionKind,
     pub(super) credential: &'a SecretBytes,
     pub(super) template: &'a ResponseTemplate,
     pub(super) deadline: Instant,
@@ -96,7 +100,53 @@ pub(super) fn get(
     )
 }
 
-type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
+/// A request of a longer conversation.
+pub(super) struct Ask<'a> {
+    pub(super) host: &'a ConnectionHost,
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: &'a str,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// Longest answer of a secret manager, in bytes.
+const MANAGER_ANSWER_MAX: usize = 256 * 1024;
+
+/// Makes one request of a conversation, and reads its answer whatever its status.
+pub(super) async fn ask(sender: &mut Sender, ask: Ask<'_>) -> Result<(u16, Bytes), Failed> {
+    let failed = |_| Failed::new("http-failed");
+    let mut request = Request::builder()
+        .method(ask.method)
+        .uri(ask.target)
+        .header(header::HOST, authority(ask.host))
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT_ENCODING, "identity");
+    for (name, value) in ask.headers {
+        request = request.header(name, value);
+    }
+    let request =
+        request.body(Full::new(Bytes::from(ask.body))).map_err(|_| Failed::new("http-request"))?;
+    sender.ready().await.map_err(failed)?;
+    let response = sender.send_request(request).await.map_err(failed)?;
+    let status = response.status().as_u16();
+    Ok((status, collect(response, MANAGER_ANSWER_MAX).await?))
+}
+
+/// Talks over one connection until `talk` is done or the deadline has passed.
+pub(super) fn conversation<T>(
+    deadline: Instant,
+    socket: TcpStream,
+    host: &ConnectionHost,
+    roots: Arc<RootCertStore>,
+    talk: impl AsyncFnOnce(&mut Sender) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    within(deadline, send(socket, host, roots, talk))
+}
+
+const USER_AGENT: &str = concat!("writ/", env!("CARGO_PKG_VERSION"));
+
+pub(super) type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 
 /// Runs one conversation to its end or to the deadline.
 fn within<T>(
@@ -165,15 +215,44 @@ async fn converse<T>(
     }
 }
 
-/// Puts the credential where the connection's kind says (RFC 6750 §2.1).
+/// The header that carries the credential, as the connection's kind says: RFC 6750 §2.1, RFC 7617 §2, or
+/// a header of the service's own.
+fn placed(kind: &ConnectionKind, credential: &SecretBytes) -> Option<(HeaderName, HeaderValue)> {
+    let mut text = Zeroizing::new(Vec::new());
+    let name = match kind {
+        ConnectionKind::Bearer => {
+            text.extend_from_slice(b"Bearer ");
+            text.extend_from_slice(credential.expose());
+            header::AUTHORIZATION
+        }
+        ConnectionKind::Basic { username } => {
+            text.extend_from_slice(b"Basic ");
+            text.extend_from_slice(basic(username, credential).as_bytes());
+            header::AUTHORIZATION
+        }
+        ConnectionKind::Header { name, prefix } => {
+            text.extend_from_slice(prefix.as_bytes());
+            text.extend_from_slice(credential.expose());
+            name.parse().ok()?
+        }
+    };
+    let mut value = HeaderValue::from_bytes(&text).ok()?;
+    value.set_sensitive(true);
+    Some((name, value))
+}
+
+/// `user-id:password` in base64 (RFC 7617 §2): as secret as the password.
+pub(super) fn basic(username: &str, password: &SecretBytes) -> Zeroizing<String> {
+    let mut pair = Zeroizing::new(format!("{username}:").into_bytes());
+    pair.extend_from_slice(password.expose());
+    Zeroizing::new(STANDARD.encode(&*pair))
+}
+
+/// Puts the credential into the request.
 fn build(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failed> {
     let malformed = || Failed::new("http-request");
-    let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
-    bearer.extend_from_slice(call.credential.expose());
-    let mut authorization = HeaderValue::from_bytes(&bearer).map_err(|_| malformed())?;
-    authorization.set_sensitive(true);
-    let mut built = head(call.request.method, &call.request.target, call.host)
-        .header(header::AUTHORIZATION, authorization);
+    let (name, value) = placed(call.kind, call.credential).ok_or_else(malformed)?;
+    let mut built = head(call.request.method, &call.request.target, call.host).header(name, value);
     for (name, value) in &call.request.headers {
         built = built.header::<&HeaderName, &HeaderValue>(name, value);
     }
@@ -188,13 +267,13 @@ fn head(method: &str, target: &str, host: &ConnectionHost) -> hyper::http::reque
         .method(method)
         .uri(target)
         .header(header::HOST, authority(host))
-        .header(header::USER_AGENT, concat!("writ/", env!("CARGO_PKG_VERSION")))
+        .header(header::USER_AGENT, USER_AGENT)
         .header(header::ACCEPT_ENCODING, "identity")
         .header(header::CONNECTION, "close")
 }
 
 /// The host as `Host` writes it (RFC 9110 §7.2): IPv6 literals in brackets, no standard port.
-fn authority(host: &ConnectionHost) -> String {
+pub(super) fn authority(host: &ConnectionHost) -> String {
     let name = match host.host.parse::<std::net::Ipv6Addr>() {
         Ok(literal) => format!("[{literal}]"),
         Err(_) => host.host.clone(),

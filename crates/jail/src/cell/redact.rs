@@ -1,6 +1,6 @@
 //! The second line of defense against an echo: the credential is looked for in what leaves.
 //!
-//! In: projected output and the credential. Out: the output, with every text that holds the
+//! In: projected output and every secret of the call. Out: the output, with every text that holds the
 //! credential replaced whole, and how many there were.
 //!
 //! It is looked for raw, in hex, and in base64 (three alignments, both alphabets), in any case,
@@ -37,12 +37,13 @@ pub(super) struct Redacted {
 }
 
 /// Replaces every text that holds the credential, and every number by null.
-pub(super) fn redact(mut value: Value, credential: &SecretBytes) -> Result<Redacted, Failed> {
+pub(super) fn redact(mut value: Value, secrets: &[SecretBytes]) -> Result<Redacted, Failed> {
     // Case makes no difference: it costs false hits nobody meets, and a credential that a
     // service changed the case of is still most of the credential.
+    let patterns: Vec<_> = secrets.iter().flat_map(|secret| patterns(secret.expose())).collect();
     let finder = AhoCorasick::builder()
         .ascii_case_insensitive(true)
-        .build(patterns(credential.expose()).iter().map(|pattern| pattern.as_slice()))
+        .build(patterns.iter().map(|pattern| pattern.as_slice()))
         .map_err(|_| Failed::new("redaction"))?;
     let hits = clean(&mut value, &finder);
     Ok(Redacted { value, hits })

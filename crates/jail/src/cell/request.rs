@@ -10,36 +10,18 @@
 //!
 //! Not here: which host (the connection), where the credential goes (`exchange`).
 
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use writ_jail_link::CellOrder;
-use writ_model::pack::{Action, Idempotency, Parameter, ParameterType, RequestTemplate};
+use writ_model::{
+    RESERVED_HEADERS,
+    pack::{Action, Idempotency, Parameter, ParameterType, RequestTemplate},
+};
 
 use super::Failed;
 
 /// Longest text or list, unless the parameter says otherwise.
 const LENGTH_MAX: usize = 1024;
-
-/// Headers that a pack may not set: the connection or the cell does, or they frame the message
-/// (RFC 9110 §7.6.1).
-const RESERVED: [&str; 16] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
 
 /// A request without its credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +96,7 @@ fn headers(
         let name: HeaderName = name.parse().map_err(|_| refused())?;
         let value = HeaderValue::from_str(value).map_err(|_| refused())?;
         let twice = headers.iter().any(|(other, _)| *other == name);
-        if twice || RESERVED.contains(&name.as_str()) {
+        if twice || name == AUTHORIZATION || RESERVED_HEADERS.contains(&name.as_str()) {
             return Err(refused());
         }
         headers.push((name, value));

@@ -167,7 +167,7 @@ fn bounded(outcome: CellOutcome) -> CodeResult {
                 return CodeResult::Output(text);
             }
             let code = "output-too-large".to_owned();
-            CodeResult::Failed(FailedStep { code, status: None, retry_after_s: None })
+            CodeResult::Failed(FailedStep { code, status: None, retry_after_s: None, about: None })
         }
     }
 }

@@ -18,13 +18,17 @@ use writ_jail_link::{CellStarted, LauncherReply, LauncherRequest, decode, encode
 use writ_model::IsolationMode;
 
 use super::{Files, LauncherError, take_standard_sockets};
-use crate::{cell, jail};
+use crate::{
+    cell, jail,
+    vault::{SecretManagers, sources::Opener},
+};
 
 /// What every cell is started with.
 struct CellSource<'a> {
     files: &'a Files,
     profile: Profile,
     roots: Arc<RootCertStore>,
+    managers: Opener,
     announcements: Channel,
     running: Vec<Confined>,
 }
@@ -39,6 +43,12 @@ pub fn launch_jail(files: &Files, isolation: IsolationMode) -> Result<(), Launch
     let (jail_link, announcements) = take_standard_sockets()?;
     let announcements = Channel::from_fd(announcements)?;
     let uid_shared = announcements.peer_uid()? == rustix::process::geteuid().as_raw();
+    let roots = Arc::new(trusted_roots());
+    let managers = match &files.secret_managers {
+        Some(path) => SecretManagers::read(path)?,
+        None => SecretManagers::default(),
+    };
+    let managers = Opener::new(managers, &roots, files.aws_environment)?;
     let state = open_state(&files.state)
         .map_err(|source| LauncherError::State { path: files.state.clone(), source })?;
     let (launcher, jail_end) = Channel::pair()?;
@@ -55,9 +65,8 @@ pub fn launch_jail(files: &Files, isolation: IsolationMode) -> Result<(), Launch
     let report = encode(&jail.report).map_err(|_| writ_confine::ChannelError::Unexpected)?;
     launcher.send(&report, None)?;
     let profile = Profile::cell().with_isolation(isolation).with_uid_shared(uid_shared);
-    let roots = Arc::new(trusted_roots());
     let running = Vec::new();
-    let mut source = CellSource { files, profile, roots, announcements, running };
+    let mut source = CellSource { files, profile, roots, managers, announcements, running };
     serve(&launcher, &mut source)
 }
 
@@ -86,14 +95,14 @@ impl CellSource<'_> {
     fn start(&mut self) -> Result<OwnedFd, LauncherError> {
         let (jail_end, orders) = Channel::pair()?;
         let (broker_end, broker) = Channel::pair()?;
-        let vault = open_vault(self.files);
+        let sources = self.managers.open(open_vault(self.files));
         let mut profile =
             self.profile.clone().keep(orders.as_fd().as_raw_fd()).keep(broker.as_fd().as_raw_fd());
-        if let Some((vault, key)) = &vault {
-            profile = profile.keep(vault.as_raw_fd()).keep(key.as_raw_fd());
+        for descriptor in sources.descriptors() {
+            profile = profile.keep(descriptor);
         }
         let roots = Arc::clone(&self.roots);
-        let started = spawn(&profile, move || cell::serve_one(&orders, &broker, vault, roots))?;
+        let started = spawn(&profile, move || cell::serve_one(&orders, &broker, sources, roots))?;
         let announcement =
             encode(&CellStarted {}).map_err(|_| writ_confine::ChannelError::Unexpected)?;
         self.announcements.send(&announcement, Some(broker_end.as_fd()))?;

@@ -47,7 +47,7 @@ fn every_hit_is_replaced_and_counted_and_the_rest_stays() {
     let output = json!({
         "a": [CREDENTIAL, "kept", 7, true, null], "b": {"c": hex(CREDENTIAL)}, "d": "kept",
     });
-    let redacted = redact(output, &secret(CREDENTIAL)).unwrap();
+    let redacted = redact(output, &[secret(CREDENTIAL)]).unwrap();
     let expected = json!({
         "a": [REDACTED, "kept", 7, true, null], "b": {"c": REDACTED}, "d": "kept",
     });
@@ -57,7 +57,7 @@ fn every_hit_is_replaced_and_counted_and_the_rest_stays() {
 #[test]
 fn a_number_that_holds_a_credential_of_digits_is_dropped() {
     let output = json!([9_120_261_124_120_i64, 1_202]);
-    let redacted = redact(output, &secret("20261124")).unwrap();
+    let redacted = redact(output, &[secret("20261124")]).unwrap();
     assert_eq!(redacted, Redacted { value: json!([null, 1_202]), hits: 1 });
 }
 
@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn a_text_without_the_credential_stays(text in "[a-y ]{0,200}") {
-        let redacted = redact(json!(text), &secret("zzzz-zzzz-zzzz")).unwrap();
+        let redacted = redact(json!(text), &[secret("zzzz-zzzz-zzzz")]).unwrap();
         prop_assert_eq!(redacted, Redacted { value: json!(text), hits: 0 });
     }
 }
@@ -101,7 +101,7 @@ fn secret(credential: &str) -> SecretBytes {
 }
 
 fn found(credential: &str, text: &str) -> bool {
-    redact(json!([text]), &secret(credential)).unwrap().hits == 1
+    redact(json!([text]), &[secret(credential)]).unwrap().hits == 1
 }
 
 fn surrounded(credential: &str, before: &[u8], after: &[u8]) -> Vec<u8> {

@@ -7,6 +7,7 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -23,10 +24,10 @@ use writ_jail_link::{
 };
 
 use super::{
-    super::{VaultFiles, serve, serve_one},
+    super::{serve, serve_one},
     service::Service,
 };
-use crate::vault;
+use crate::vault::{self, Sources};
 
 /// The credential of every test that does not bring its own.
 pub(super) const CREDENTIAL: &str = "ghp_Canary/Credential+0123456789";
@@ -121,13 +122,16 @@ impl Setting {
         self.asked.1.try_recv().is_err()
     }
 
-    fn open_files(&self) -> VaultFiles {
-        let folder = self.files.as_ref()?.path();
-        let open = |name| OwnedFd::from(File::open(folder.join(name)).unwrap());
-        Some((open("vault"), open("key")))
+    fn open_files(&self) -> Sources {
+        let open = |folder: &Path, name| OwnedFd::from(File::open(folder.join(name)).unwrap());
+        let local = self
+            .files
+            .as_ref()
+            .map(TempDir::path)
+            .map(|folder| (open(folder, "vault"), open(folder, "key")));
+        Sources { local, ..Sources::default() }
     }
 
-    /// Starts the broker; returns the cell's end of the channel to it.
     fn start_broker(&self) -> Channel {
         let (cell, broker) = Channel::pair().unwrap();
         let (behavior, asked) = (self.broker, self.asked.0.clone());
