@@ -1,4 +1,5 @@
-//! A stand-in for GitHub: the few routes that the pack calls, on loopback, in memory.
+//! A stand-in for GitHub and, on the same port, for Slack: the few routes that the packs call, on
+//! loopback, in memory.
 //!
 //! It checks the token, answers in GitHub's shapes, counts what it is asked, and misbehaves on
 //! request: rate limits, echoes of the credential, redirects. It says in every answer's `Server`
@@ -17,7 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -25,6 +26,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// What it calls itself.
 pub const SERVER: &str = "github-stand-in";
+
+/// The one bot token that the stand-in for Slack takes.
+pub const SLACK_TOKEN: &str = "xoxb-canary-0123456789-abcdefghijkl";
 
 /// How it is to misbehave.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +48,7 @@ struct Memory {
     script: Script,
     requests: BTreeMap<String, u32>,
     issues: Vec<Value>,
+    messages: Vec<Value>,
     authorizations: Vec<String>,
 }
 
@@ -88,6 +93,7 @@ impl GithubStandIn {
         let routes = Router::new()
             .route("/repos/{owner}/{repo}", get(repository))
             .route("/repos/{owner}/{repo}/issues", get(list_issues).post(create_issue))
+            .route("/api/chat.postMessage", post(post_message))
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
             .with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
@@ -112,6 +118,12 @@ impl GithubStandIn {
     #[must_use]
     pub fn issues(&self) -> Vec<Value> {
         self.shared.memory().issues.clone()
+    }
+
+    /// The messages that were posted to Slack, oldest first.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Value> {
+        self.shared.memory().messages.clone()
     }
 
     /// How often a route was asked, such as `GET /repos/o/r`.
@@ -155,6 +167,9 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], body).into_response()
     } else if let Some(location) = redirect {
         (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
+    } else if request.uri().path().starts_with("/api/") {
+        // Slack answers for itself, always with 200.
+        next.run(request).await
     } else if authorization != format!("Bearer {}", shared.token) {
         let body = Json(json!({ "message": "Bad credentials" }));
         (StatusCode::UNAUTHORIZED, body).into_response()
@@ -221,4 +236,33 @@ async fn create_issue(
     };
     tokio::time::sleep(slow).await;
     (StatusCode::CREATED, Json(issue)).into_response()
+}
+
+/// `chat.postMessage`, as strict as Slack's documentation: 200 with a verdict, whatever happens.
+async fn post_message(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Json(asked): Json<Value>,
+) -> Json<Value> {
+    let refused = |error: &str| Json(json!({ "ok": false, "error": error }));
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if authorization != Some(&format!("Bearer {SLACK_TOKEN}")) {
+        return refused("invalid_auth");
+    }
+    let known = ["channel", "text", "thread_ts", "unfurl_links", "unfurl_media"];
+    let members = asked.as_object();
+    if members.is_none_or(|members| members.keys().any(|name| !known.contains(&name.as_str()))) {
+        return refused("invalid_arguments");
+    }
+    let (Some(channel), Some(text)) = (asked["channel"].as_str(), asked["text"].as_str()) else {
+        return refused("no_text");
+    };
+    if channel == "#nowhere" {
+        return refused("channel_not_found");
+    }
+    let text = echoed(&shared, &headers, text);
+    let mut memory = shared.memory();
+    memory.messages.push(asked.clone());
+    let ts = format!("1764000000.{:06}", memory.messages.len());
+    Json(json!({ "ok": true, "channel": "C0123456789", "ts": ts, "message": { "text": text } }))
 }

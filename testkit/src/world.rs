@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::identity_provider::{IdentityProvider, Person};
+use crate::{
+    github_stand_in::SLACK_TOKEN,
+    identity_provider::{IdentityProvider, Person},
+};
 
 /// How long `writ dev` may take to be ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -153,6 +156,35 @@ impl World {
         Ok(())
     }
 
+    /// `kill -9` of a process that this world's parts started.
+    ///
+    /// # Errors
+    ///
+    /// It is gone.
+    pub fn kill_pid(&self, pid: u32) -> Result<()> {
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).output()?;
+        ensure!(killed.status.success(), "process {pid} is gone");
+        Ok(())
+    }
+
+    /// A process of the jail's: `launcher-a`, `launcher-b`, `jail` (launcher A's oldest child) or a
+    /// `cell` (any younger one).
+    #[must_use]
+    pub fn jail_process(&self, which: &str) -> Option<u32> {
+        let launchers = children(self.pid("runner").ok()?);
+        let launcher = |name: &str| {
+            launchers.iter().copied().find(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0).any(|word| word == name.as_bytes())
+            })
+        };
+        match which {
+            "jail" => children(launcher("launcher-a")?).first().copied(),
+            "cell" => children(launcher("launcher-a")?).get(1).copied(),
+            name => launcher(name),
+        }
+    }
+
     /// A setting of `.writ/dev.toml`.
     ///
     /// # Errors
@@ -215,21 +247,14 @@ impl World {
     /// A command failed.
     pub fn prepare_main_job(&self, github: &str, token: &str) -> Result<()> {
         self.writ(&["login"])?;
-        self.writ(&["workspace", "set", "secops", "--secret-path", "local:github/*"])?;
-        let put = self.try_writ(&["secret", "put", "local:github/token"], token.as_bytes())?;
-        ensure!(put.status.success(), "secret put failed");
-        self.writ(&[
-            "connection",
-            "set",
-            "secops/github",
-            "--host",
-            github,
-            "--plaintext",
-            "--allow-cidr",
-            "127.0.0.1/32",
-            "--secret",
-            "local:github/token",
-        ])?;
+        let paths = ["--secret-path", "local:github/*", "--secret-path", "local:slack/*"];
+        self.writ(&[&["workspace", "set", "secops"], &paths[..]].concat())?;
+        for (service, token) in [("github", token), ("slack", SLACK_TOKEN)] {
+            let reference = format!("local:{service}/token");
+            let put = self.try_writ(&["secret", "put", &reference], token.as_bytes())?;
+            ensure!(put.status.success(), "secret put failed");
+            self.connect(service, github, &reference)?;
+        }
         let document = sources().join("examples/leaked-secret/automation.yaml");
         self.writ(&["automation", "publish", &document.to_string_lossy()])?;
         Ok(())
@@ -285,6 +310,18 @@ impl World {
         Ok(subject.with_context(|| format!("no subject in: {rest}"))?.0.to_owned())
     }
 
+    /// Makes the connection `secops/<name>` to a host on loopback, with a bearer token kept there.
+    ///
+    /// # Errors
+    ///
+    /// It is refused.
+    pub fn connect(&self, name: &str, host: &str, reference: &str) -> Result<()> {
+        let name = format!("secops/{name}");
+        let loopback = ["--plaintext", "--allow-cidr", "127.0.0.1/32"];
+        let words = ["connection", "set", &name, "--host", host, "--secret", reference];
+        self.writ(&[&words[..], &loopback[..]].concat()).map(drop)
+    }
+
     /// Starts the main job with this input, waits, and returns its output.
     ///
     /// # Errors
@@ -317,6 +354,15 @@ impl World {
     pub fn dev_pid(&self) -> Option<u32> {
         self.dev.as_ref().map(Child::id)
     }
+}
+
+/// The children of a process, oldest first.
+fn children(parent: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let mut pids: Vec<u32> =
+        listed.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
 }
 
 impl Drop for World {

@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use writ_testkit::{
-    github_stand_in::GithubStandIn,
+    github_stand_in::{GithubStandIn, SLACK_TOKEN},
     moto::Moto,
     openbao::OpenBao,
     world::{World, sources},
@@ -36,21 +36,8 @@ fn approle(port: u16, role_id: &str, file: &Path) -> Value {
 
 /// The main job with its token behind `reference`; the run's output or what `writ` said.
 fn run_with(world: &World, github: &GithubStandIn, reference: &str) -> Result<Value, String> {
-    let host = github.address().to_string();
-    world
-        .writ(&[
-            "connection",
-            "set",
-            "secops/github",
-            "--host",
-            &host,
-            "--plaintext",
-            "--allow-cidr",
-            "127.0.0.1/32",
-            "--secret",
-            reference,
-        ])
-        .unwrap();
+    world.connect("slack", &github.address().to_string(), "local:slack/token").unwrap();
+    world.connect("github", &github.address().to_string(), reference).unwrap();
     let document = sources().join("examples/leaked-secret/automation.yaml");
     world.writ(&["automation", "publish", &document.to_string_lossy()]).unwrap();
     let input = fs::read(sources().join("examples/leaked-secret/input.json")).unwrap();
@@ -67,7 +54,10 @@ fn prepare(world: &World) {
     for path in paths {
         words.extend(["--secret-path", path]);
     }
+    words.extend(["--secret-path", "local:slack/*"]);
     world.writ(&words).unwrap();
+    let put = world.try_writ(&["secret", "put", "local:slack/token"], SLACK_TOKEN.as_bytes());
+    assert!(put.unwrap().status.success());
 }
 
 fn files_holding(folder: &Path, canary: &str) -> Vec<String> {

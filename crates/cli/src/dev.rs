@@ -24,8 +24,10 @@ pub(crate) use idp::LOGIN_SECRET_HEADER;
 const DEV_SESSION: &str = "dev";
 
 /// The packs that are shipped, acknowledged by `writ dev` and by nothing else.
-const SHIPPED_PACKS: [(&str, &str); 1] =
-    [("packs/github.json", include_str!("../../../packs/github.json"))];
+const SHIPPED_PACKS: [(&str, &str); 2] = [
+    ("packs/github.json", include_str!("../../../packs/github.json")),
+    ("packs/slack.json", include_str!("../../../packs/slack.json")),
+];
 
 /// Runs until asked to end.
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {

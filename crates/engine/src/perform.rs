@@ -13,6 +13,9 @@ use writ_workflow::{ActionCall, CodeRun, Outcome, StepError};
 pub enum Performed {
     /// It has a result.
     Done(Result<serde_json::Value, StepError>),
+    /// It was begun and its answer is lost: it may have happened. [`Perform::recovery`] says what
+    /// becomes of it, as after a crash.
+    Lost,
     /// Whoever performs is gone; the run stops here and is taken up at the next start.
     Interrupted,
 }

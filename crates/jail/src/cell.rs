@@ -26,7 +26,10 @@ use std::{
 use rustls::RootCertStore;
 use writ_confine::Channel;
 use writ_jail_link::{CellOrder, CellOutcome, CellTask, FailedStep, decode, encode};
-use writ_model::{ConnectionKind, pack::Projection};
+use writ_model::{
+    ConnectionKind,
+    pack::{Projection, Verdict},
+};
 
 use self::credential::{Network, Resolved};
 use crate::{secret_memory::SecretBytes, vault::Sources};
@@ -39,15 +42,23 @@ pub(crate) struct Failed {
     pub(crate) retry_after_s: Option<u64>,
     /// Whether it is about the connection's secret, so that its reference is to be named.
     pub(crate) about_secret: bool,
+    /// Which of the errors that the pack knows the service named.
+    pub(crate) known_error: Option<usize>,
 }
 
 impl Failed {
     pub(crate) const fn new(code: &'static str) -> Self {
-        Self { code, status: None, retry_after_s: None, about_secret: false }
+        Self { code, status: None, retry_after_s: None, about_secret: false, known_error: None }
     }
 
     pub(crate) const fn answered(code: &'static str, status: u16) -> Self {
-        Self { code, status: Some(status), retry_after_s: None, about_secret: false }
+        Self {
+            code,
+            status: Some(status),
+            retry_after_s: None,
+            about_secret: false,
+            known_error: None,
+        }
     }
 }
 
@@ -87,7 +98,8 @@ pub fn serve(
         Ok(output) => CellOutcome::Output(output),
         Err(failure) => {
             let about = failure.about_secret.then(|| order.connection.secret.to_string());
-            CellOutcome::Failed(FailedStep { about, ..step(failure) })
+            let code = known_code(order, failure);
+            CellOutcome::Failed(FailedStep { about, code, ..step(failure) })
         }
     }
 }
@@ -115,6 +127,7 @@ fn try_serve(
         deadline,
     };
     let answer = exchange::exchange(socket, &call, roots)?;
+    verdict(template.verdict.as_ref(), &answer)?;
     let projected = project::project_answer(&template.projection, &answer)?;
     let secrets = secrets(kind, credential, derived)?;
     let redacted = redact::redact(projected, &secrets)?;
@@ -124,6 +137,28 @@ fn try_serve(
         eprintln!("writ-jail: {}: credential-echo in {} values", order.name, redacted.hits);
     }
     Ok(redacted.value)
+}
+
+/// Whether the answer's body says that the call succeeded.
+fn verdict(verdict: Option<&Verdict>, answer: &serde_json::Value) -> Result<(), Failed> {
+    let Some(verdict) = verdict else { return Ok(()) };
+    if answer.get(&verdict.ok) == Some(&serde_json::Value::Bool(true)) {
+        return Ok(());
+    }
+    let named = answer.get(&verdict.error).and_then(serde_json::Value::as_str);
+    let known_error =
+        named.and_then(|named| verdict.errors.iter().position(|known| known == named));
+    Err(Failed { known_error, ..Failed::new("service-refused") })
+}
+
+/// The code of an error that the pack knows, in the pack's own words.
+fn known_code(order: &CellOrder, failure: Failed) -> String {
+    let errors = order.action.response.verdict.as_ref().map(|verdict| &verdict.errors);
+    let known = failure.known_error.and_then(|index| errors.and_then(|errors| errors.get(index)));
+    known.map_or_else(
+        || failure.code.to_owned(),
+        |known| format!("service-{}", known.replace('_', "-")),
+    )
 }
 
 /// Everything that must not come back: the credential, what it was fetched with, and what was made of it.

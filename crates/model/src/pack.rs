@@ -161,8 +161,24 @@ impl Method {
 pub struct ResponseTemplate {
     /// Statuses that mean success; anything else is an error with the status as its fact.
     pub success: Vec<u16>,
+    /// What in the body says whether it succeeded, for services that answer 200 either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// The typed fields that leave the cell.
     pub projection: Projection,
+}
+
+/// A verdict in an answer's body, such as Slack's `{"ok": false, "error": "channel_not_found"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// The member that is `true` if the call succeeded. Anything else means that it did not.
+    pub ok: String,
+    /// The member that names the error.
+    pub error: String,
+    /// The names that the pack knows. One of them becomes the code `service-<name>`, with hyphens
+    /// for underscores; any other name is `service-refused`, and its text goes nowhere.
+    pub errors: Vec<String>,
 }
 
 /// The shape of what leaves a cell. A value of another type fails the call; a member that is

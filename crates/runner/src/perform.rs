@@ -45,6 +45,7 @@ impl Perform for Steps {
         let Some(pack) = self.pack(&call).await else {
             return Performed::done(Err(step_error(&failed("pack-unavailable"), &call.step)));
         };
+        let repeatable = self.recovery(run, &call).await != Recovery::Ask;
         let request = CallAction {
             run,
             step: call.step.clone(),
@@ -59,6 +60,9 @@ impl Perform for Steps {
         match answer {
             Ok(JailReply::Action(action)) => {
                 let ActionResult { result, .. } = *action;
+                if !repeatable && is_lost(&result) {
+                    return Performed::Lost;
+                }
                 Performed::done(to_result(result, &call.step))
             }
             Err(JailError::Refused(refused)) => {
@@ -85,7 +89,8 @@ impl Perform for Steps {
             Err(_) => return Performed::Interrupted,
         }
         let arguments = Value::Object(code.arguments).to_string();
-        let result = self.sandboxed(&code.code, code.language, arguments.clone()).await;
+        let sandboxed = self.sandboxed(&code.code, code.language, arguments.clone()).await;
+        let Some(result) = sandboxed else { return Performed::Interrupted };
         let outcome = to_result(copy(&result), &code.step);
         let record = RecordCode {
             run,
@@ -149,7 +154,7 @@ impl Steps {
         code: &str,
         language: writ_model::CodeLanguage,
         arguments: String,
-    ) -> CodeResult {
+    ) -> Option<CodeResult> {
         let order = SandboxOrder {
             language,
             code: code.to_owned(),
@@ -159,11 +164,10 @@ impl Steps {
         };
         let sandbox = Arc::clone(&self.sandbox);
         let report = tokio::task::spawn_blocking(move || sandbox.run(&order)).await;
-        match report.map(|report| report.result) {
-            Ok(Ok(output)) => CodeResult::Output(output),
-            Ok(Err(failure)) => CodeResult::Failed(failed(failure.code())),
-            Err(_) => CodeResult::Failed(failed("sandbox-not-confined")),
-        }
+        Some(match report.ok()??.result {
+            Ok(output) => CodeResult::Output(output),
+            Err(failure) => CodeResult::Failed(failed(failure.code())),
+        })
     }
 }
 
@@ -176,6 +180,18 @@ fn copy(result: &CodeResult) -> CodeResult {
 
 fn failed(code: &str) -> FailedStep {
     FailedStep { code: code.to_owned(), status: None, retry_after_s: None, about: None }
+}
+
+/// Whether the service may have done what was asked although no answer came: then a document's
+/// `retry` must not repeat it unasked.
+fn is_lost(result: &CodeResult) -> bool {
+    const LOST: [&str; 4] = ["cell-died", "cell-malformed", "http-failed", "http-timeout"];
+    match result {
+        CodeResult::Output(_) => false,
+        CodeResult::Failed(failed) => {
+            failed.status.is_none() && LOST.contains(&failed.code.as_str())
+        }
+    }
 }
 
 fn to_result(result: CodeResult, step: &writ_model::StepId) -> Result<Value, StepError> {

@@ -35,6 +35,9 @@ pub enum LaunchError {
     /// No sockets were to be had.
     #[error("cannot make sockets for the jail")]
     Channel(#[from] ChannelError),
+    /// A launcher has ended.
+    #[error("a launcher of the jail has ended; see its log")]
+    Ended,
     /// The executable did not start.
     #[error("cannot start `{}`", path.display())]
     Spawn {

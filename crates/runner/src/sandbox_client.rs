@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use writ_confine::Channel;
+use writ_confine::{Channel, ChannelError};
 use writ_jail_link::{SandboxFailure, SandboxOrder, SandboxReport, decode, encode};
 
 /// How much longer than its own limit a sandbox may take to be set up and reported on.
@@ -22,15 +22,9 @@ impl SandboxClient {
         Self { orders: Mutex::new(orders) }
     }
 
-    /// Runs code in a sandbox of its own. Call it off the async workers: it blocks.
-    pub(crate) fn run(&self, order: &SandboxOrder) -> SandboxReport {
-        self.try_run(order).unwrap_or_else(|| SandboxReport {
-            result: Err(SandboxFailure::NotConfined { measure: "sandbox-launcher".to_owned() }),
-            log: String::new(),
-        })
-    }
-
-    fn try_run(&self, order: &SandboxOrder) -> Option<SandboxReport> {
+    /// Runs code in a sandbox of its own; `None` if the launcher has ended, so that nobody knows how
+    /// the code did. Call it off the async workers: it blocks.
+    pub(crate) fn run(&self, order: &SandboxOrder) -> Option<SandboxReport> {
         let (here, there) = Channel::pair().ok()?;
         let patience = Duration::from_secs(u64::from(order.limit_wall_s)) + GRACE;
         here.set_timeout(Some(patience)).ok()?;
@@ -40,7 +34,13 @@ impl SandboxClient {
             let there = there.into_fd();
             orders.send(&frame, Some(there.as_fd())).ok()?;
         }
-        let (frame, _) = here.receive().ok()??;
-        decode(&frame).ok()
+        match here.receive() {
+            Ok(Some((frame, _))) => decode(&frame).ok(),
+            Err(ChannelError::TimedOut) => Some(SandboxReport {
+                result: Err(SandboxFailure::NotConfined { measure: "sandbox-launcher".to_owned() }),
+                log: String::new(),
+            }),
+            Ok(None) | Err(_) => None,
+        }
     }
 }

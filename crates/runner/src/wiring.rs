@@ -120,7 +120,7 @@ pub async fn enrollment(
     Ok(identity.enrollment(described?.jail_key)?)
 }
 
-/// Runs until `stop` resolves or the jail ends.
+/// Runs until `stop` resolves, or the jail or a launcher ends.
 ///
 /// # Errors
 ///
@@ -146,6 +146,7 @@ pub async fn serve(
     let ended = tokio::select! {
         () = stop => Ok(()),
         () = gone.gone() => Err(JailError::Gone.into()),
+        () = launcher_ended(&mut children) => Err(LaunchError::Ended.into()),
     };
     tasks.shutdown().await;
     end(&mut children);
@@ -196,6 +197,14 @@ fn client(origin: &str, identity: &Identity, ca: Option<&[u8]>) -> Result<Client
     let credential =
         Credential { caller: Caller::Runner(identity.id()), key: identity.link_key()? };
     Client::new(origin, credential, ca).map_err(|error| RunnerError::Http(error.into()))
+}
+
+/// Resolves when a launcher has ended: without it nothing can be started, so the runner starts anew.
+async fn launcher_ended(children: &mut [Child]) {
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+    while children.iter_mut().all(|child| matches!(child.try_wait(), Ok(None))) {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Ends the launchers; they take what they started with them.

@@ -183,18 +183,23 @@ impl<P: Perform> Driver<P> {
 
     async fn call(&self, call: ActionCall) -> Result<Next, JournalError> {
         let (run, step, attempt) = (self.seal.run(), call.step.clone(), call.attempt);
-        if let Some(event) = doubt::settle(&self.shared, run, &call).await? {
-            return Ok(Next::Event(event));
+        loop {
+            if let Some(event) = doubt::settle(&self.shared, run, &call).await? {
+                return Ok(Next::Event(event));
+            }
+            // Before it is begun: what only waits its turn has certainly not happened.
+            let Ok(_turn) = self.shared.turns.take(&self.workspace).await else {
+                return Ok(Next::Stopped);
+            };
+            self.shared.journal.begin(run, &step, attempt).await?;
+            match self.shared.perform.call_action(run, call.clone()).await {
+                Performed::Done(result) => {
+                    return Ok(Next::Event(Event::ActionFinished { step, attempt, result }));
+                }
+                Performed::Lost => {}
+                Performed::Interrupted => return Ok(Next::Stopped),
+            }
         }
-        // Before it is begun: what only waits its turn has certainly not happened.
-        let Ok(_turn) = self.shared.turns.take(&self.workspace).await else {
-            return Ok(Next::Stopped);
-        };
-        self.shared.journal.begin(run, &step, attempt).await?;
-        Ok(match self.shared.perform.call_action(run, call).await {
-            Performed::Done(result) => Next::Event(Event::ActionFinished { step, attempt, result }),
-            Performed::Interrupted => Next::Stopped,
-        })
     }
 
     /// Code has no effect outside its sandbox, so it may always run again.
@@ -205,7 +210,8 @@ impl<P: Perform> Driver<P> {
         };
         match self.shared.perform.run_code(self.seal.run(), code).await {
             Performed::Done(result) => Next::Event(Event::CodeFinished { step, attempt, result }),
-            Performed::Interrupted => Next::Stopped,
+            // Code that was lost has done nothing; the next start runs it again.
+            Performed::Lost | Performed::Interrupted => Next::Stopped,
         }
     }
 }
