@@ -11,6 +11,7 @@ pub mod identity_provider;
 pub mod machines;
 pub mod moto;
 pub mod openbao;
+pub mod prism;
 pub mod rsa_issuer;
 pub mod tenant;
 pub mod webhook_examples;

@@ -127,7 +127,7 @@ impl Machines {
     pub fn start(&mut self, machine: &Machine, command: &[&str], log: &Path) -> Result<()> {
         let log = fs::File::create(log)?;
         let child = machine
-            .command(command)
+            .command(&[&["env", "WRIT_LOG=trace"], command].concat())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -29,6 +29,7 @@ pub struct World {
     writ: PathBuf,
     dev: Option<Child>,
     keep: bool,
+    verbose: bool,
 }
 
 /// The folder of the built executables: `WRIT_BIN_DIR`, or beside the running test.
@@ -71,6 +72,15 @@ impl World {
         Self::start_with(name, |_| Ok(()))
     }
 
+    /// Starts `writ dev` with everything logged and with core dumps allowed, for a hunt.
+    ///
+    /// # Errors
+    ///
+    /// It did not become ready.
+    pub fn start_verbose(name: &str) -> Result<Self> {
+        Self::make(name, true, |_| Ok(()))
+    }
+
     /// Makes a folder, lets `prepare` put files into its `.writ` before anything starts, and starts
     /// `writ dev` in it. A folder that is there before `writ dev` is taken as it is.
     ///
@@ -78,6 +88,10 @@ impl World {
     ///
     /// It did not become ready.
     pub fn start_with(name: &str, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        Self::make(name, false, prepare)
+    }
+
+    fn make(name: &str, verbose: bool, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("writ-{name}-{}", std::process::id()));
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -85,7 +99,7 @@ impl World {
         fs::create_dir_all(folder.join(".writ"))?;
         prepare(&folder.join(".writ"))?;
         let writ = executables()?.join("writ");
-        let mut world = Self { folder, writ, dev: None, keep: false };
+        let mut world = Self { folder, writ, dev: None, keep: false, verbose };
         world.start_dev()?;
         Ok(world)
     }
@@ -99,8 +113,14 @@ impl World {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.folder.join("dev.log"))?;
         let before = log.metadata()?.len();
-        let child = Command::new(&self.writ)
-            .arg("dev")
+        let mut command = Command::new("sh");
+        // The shell is replaced: the process id is that of `writ dev`.
+        let limit = if self.verbose { "ulimit -c unlimited; " } else { "" };
+        command.arg("-c").arg(format!("{limit}exec \"$0\" dev")).arg(&self.writ);
+        if self.verbose {
+            command.env("WRIT_LOG", "trace");
+        }
+        let child = command
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

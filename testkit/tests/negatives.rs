@@ -283,7 +283,7 @@ async fn the_command_line_says_which_rule_refuses() {
         ])
     };
 
-    let said = connect("secops/slack", "local:slack/token").unwrap();
+    let said = connect("secops/slack", "local:elsewhere/token").unwrap();
     assert!(said.contains("does not list the connection's secret path"), "{said}");
     let said = connect("elsewhere/github", "local:github/token").unwrap();
     assert!(said.contains("workspace does not exist"), "{said}");

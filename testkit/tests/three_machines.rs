@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::{Value, json};
 use writ_testkit::{
-    github_stand_in::GithubStandIn,
+    github_stand_in::{GithubStandIn, SLACK_TOKEN},
     identity_provider::{IdentityProvider, Person},
     machines::{Machine, Machines},
     world::{executables, sources},
@@ -296,13 +296,18 @@ impl Layout {
     }
 
     fn prepare_main_job(&self, github: &str) {
-        let put = ["secret", "--vault", "vault", "--vault-key", "vault.key", "put"];
-        let put = [&put[..], &["local:github/token"]].concat();
-        self.done(("runner", &self.runner), &put, TOKEN.as_bytes());
+        for (reference, token) in
+            [("local:github/token", TOKEN), ("local:slack/token", SLACK_TOKEN)]
+        {
+            let put = ["secret", "--vault", "vault", "--vault-key", "vault.key", "put", reference];
+            self.done(("runner", &self.runner), &put, token.as_bytes());
+        }
         let pack = self.shared("packs/github.json");
         let document = self.shared("examples/leaked-secret/automation.yaml");
         self.as_person(&["pack", "acknowledge", &pack]);
-        self.as_person(&["workspace", "set", "secops", "--secret-path", "local:github/*"]);
+        self.as_person(&["pack", "acknowledge", &self.shared("packs/slack.json")]);
+        let paths = ["--secret-path", "local:github/*", "--secret-path", "local:slack/*"];
+        self.as_person(&[&["workspace", "set", "secops"], &paths[..]].concat());
         let range = format!("{}/32", self.person.ip);
         self.as_person(&[
             "connection",
@@ -315,6 +320,18 @@ impl Layout {
             &range,
             "--secret",
             "local:github/token",
+        ]);
+        self.as_person(&[
+            "connection",
+            "set",
+            "secops/slack",
+            "--host",
+            github,
+            "--plaintext",
+            "--allow-cidr",
+            &range,
+            "--secret",
+            "local:slack/token",
         ]);
         self.as_person(&["automation", "publish", &document]);
     }
@@ -353,7 +370,7 @@ impl Layout {
 
     fn nothing_but_metadata_is_on_the_control_planes_disk(&self) {
         assert!(found("secops/leaked-secret", &self.folder.join("server")), "metadata is there");
-        for canary in [TOKEN, IN_INPUT, IN_OUTPUT] {
+        for canary in [TOKEN, SLACK_TOKEN, IN_INPUT, IN_OUTPUT] {
             for place in ["server", "server.log", "gateway", "gateway.log", "runner.log"] {
                 assert!(!found(canary, &self.folder.join(place)), "`{canary}` stands in {place}");
             }

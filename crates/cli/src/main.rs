@@ -21,6 +21,12 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    // SECURITY: keys, inputs and outputs pass through this process: no core dump of it is written, and
+    // no other process of the same user reads its memory.
+    if let Err(error) = writ_confine::harden_self() {
+        eprintln!("writ: cannot hide this process from others: {error}");
+        return ExitCode::FAILURE;
+    }
     output::set_up_logs(args.command.is_service());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

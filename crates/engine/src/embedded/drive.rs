@@ -9,6 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::task::JoinHandle;
 use writ_model::{RunId, UnixMillis};
 use writ_workflow::{
     ActionCall, CodeRun, Document, Effect, Event, Jaq, Outcome, SEMANTICS_VERSION, State,
@@ -130,12 +131,12 @@ impl<P: Perform> Driver<P> {
     /// Folds the journal.
     async fn replay(&mut self) -> Result<Owed, JournalError> {
         let (shared, seal) = (Arc::clone(&self.shared), Arc::clone(&self.seal));
-        let read = tokio::task::spawn_blocking(move || shared.journal.events(&seal)).await;
-        match read {
+        let read = tokio::task::spawn_blocking(move || shared.journal.events(&seal));
+        match joined(read).await {
             Ok(Ok(events)) => Ok(self.fold(events).await),
             Ok(Err(error)) if error.is_damage() => Ok(Err(Stuck::Damaged)),
             Ok(Err(error)) => Err(error),
-            Err(_) => Ok(Err(Stuck::Panicked)),
+            Err(stuck) => Ok(Err(stuck)),
         }
     }
 
@@ -164,7 +165,7 @@ impl<P: Perform> Driver<P> {
             }
             (state, owed)
         });
-        let (state, owed) = folded.await.map_err(|_| Stuck::Panicked)?;
+        let (state, owed) = joined(folded).await?;
         self.state = state;
         owed.ok_or(Stuck::Stalled)
     }
@@ -213,6 +214,16 @@ impl<P: Perform> Driver<P> {
             // Code that was lost has done nothing; the next start runs it again.
             Performed::Lost | Performed::Interrupted => Next::Stopped,
         }
+    }
+}
+
+/// What a thread of its own came to. One that was never run, because the program ends, says nothing
+/// about the run: nothing more happens to it here.
+async fn joined<T>(thread: JoinHandle<T>) -> Result<T, Stuck> {
+    match thread.await {
+        Ok(value) => Ok(value),
+        Err(error) if error.is_panic() => Err(Stuck::Panicked),
+        Err(_) => std::future::pending().await,
     }
 }
 
