@@ -96,9 +96,8 @@ fn answers(filter: Filter) -> (&'static [i64], SeccompAction) {
 
 fn allowed(filter: Filter) -> Result<Rules, BackendError> {
     let (always, narrowed): (&[&[i64]], &[(i64, When)]) = match filter {
-        // The jail writes its state file; a cell, the one file that it may be handed to write: that
-        // of an unwrapped secret id.
-        Filter::Jail | Filter::Cell => (&[lists::CORE, lists::WRITE], lists::NARROWED),
+        Filter::Jail => (&[lists::CORE, lists::WRITE], lists::NARROWED),
+        Filter::Cell => (&[lists::CORE, lists::REPLACE], lists::NARROWED),
         Filter::Probe => (&[lists::CORE, lists::OPEN, lists::PROBE], lists::NARROWED),
         Filter::Sandbox { processes: true } => {
             (&[lists::CORE, lists::WRITE, lists::OPEN, lists::PYTHON], lists::PYTHON_PROCESSES)

@@ -80,6 +80,10 @@ const SYS_MEMFD_SECRET: i64 = 447;
 pub(super) const WRITE: &[i64] =
     &[libc::SYS_pwrite64, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_flock];
 
+/// Replacing what stands in the one file that a cell may be handed to write: that of a secret id
+/// which it unwraps.
+pub(super) const REPLACE: &[i64] = &[libc::SYS_flock, libc::SYS_fsync];
+
 /// Looking for files.
 pub(super) const OPEN: &[i64] = &[
     libc::SYS_openat,
