@@ -8,6 +8,7 @@
 pub mod github_stand_in;
 pub mod hostile;
 pub mod identity_provider;
+pub mod load;
 pub mod machines;
 pub mod moto;
 pub mod openbao;

@@ -7,6 +7,7 @@
 //!
 //! Not here: any knowledge of how a tool is called; each door has its own file.
 
+mod bench;
 mod check;
 mod demo;
 mod fuzz;
@@ -41,6 +42,12 @@ const DOORS: &[Door] = &[
         arguments: "[ARGUMENTS...]",
         teaches: "Builds the executables and runs the main job from nothing; arguments go to the demo.",
         open: demo::run,
+    },
+    Door {
+        name: "bench",
+        arguments: "",
+        teaches: "Measures release builds, and prints each cost beside what the machine can do.",
+        open: bench::run,
     },
     Door {
         name: "check",
