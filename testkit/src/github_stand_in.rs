@@ -39,6 +39,10 @@ pub struct Script {
     pub echo: bool,
     /// Every request is redirected here.
     pub redirect_to: Option<String>,
+    /// Repositories are public until they are made private.
+    pub public: bool,
+    /// This many requests are answered with this status before any other.
+    pub failing: Option<(u32, u16)>,
     /// Milliseconds that creating an issue takes, before and after it is created.
     pub slow_ms: u64,
 }
@@ -91,7 +95,7 @@ impl GithubStandIn {
         let shared =
             Arc::new(Shared { token: token.to_owned(), memory: Mutex::new(Memory::default()) });
         let routes = Router::new()
-            .route("/repos/{owner}/{repo}", get(repository))
+            .route("/repos/{owner}/{repo}", get(repository).patch(update_repository))
             .route("/repos/{owner}/{repo}/issues", get(list_issues).post(create_issue))
             .route("/api/chat.postMessage", post(post_message))
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
@@ -162,7 +166,15 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         memory.script.rate_limited = memory.script.rate_limited.saturating_sub(1);
         (limited, memory.script.redirect_to.clone())
     };
-    let mut response = if limited {
+    let failing = {
+        let mut memory = shared.memory();
+        let failing = memory.script.failing.filter(|(times, _)| *times > 0);
+        memory.script.failing = failing.map(|(times, status)| (times - 1, status));
+        failing.and_then(|(_, status)| StatusCode::from_u16(status).ok())
+    };
+    let mut response = if let Some(status) = failing {
+        (status, Json(json!({ "message": "canary in an error page" }))).into_response()
+    } else if limited {
         let body = Json(json!({ "message": "API rate limit exceeded" }));
         (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], body).into_response()
     } else if let Some(location) = redirect {
@@ -196,14 +208,27 @@ async fn repository(
     Path((owner, repo)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Json<Value> {
+    let public = shared.memory().script.public;
     Json(json!({
-        "id": 1, "name": repo, "full_name": format!("{owner}/{repo}"), "private": true,
-        "visibility": "private", "archived": false, "disabled": false, "fork": false,
+        "id": 1, "name": repo, "full_name": format!("{owner}/{repo}"), "private": !public,
+        "visibility": if public { "public" } else { "private" }, "archived": false, "disabled": false, "fork": false,
         "default_branch": echoed(&shared, &headers, "main"),
         "html_url": format!("https://github.com/{owner}/{repo}"),
         "open_issues_count": 0, "stargazers_count": 0, "pushed_at": "2026-11-20T09:00:00Z",
         "owner": { "login": owner }, "undeclared": "this never leaves the cell",
     }))
+}
+
+async fn update_repository(
+    State(shared): State<Arc<Shared>>,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+    Json(asked): Json<Value>,
+) -> Json<Value> {
+    if let Some(private) = asked["private"].as_bool() {
+        shared.memory().script.public = !private;
+    }
+    repository(State(shared), path, headers).await
 }
 
 async fn list_issues(State(shared): State<Arc<Shared>>) -> Json<Value> {
