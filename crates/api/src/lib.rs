@@ -17,7 +17,7 @@ mod transport;
 pub use client::{CallError, Caller, Client, ClientError, Credential};
 pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput};
 pub use person::{
-    AppendEntry, Appended, AuditPage, CharterPage, Content, ContentKind, ResumeRunOrder, RunList,
+    AppendEntry, Appended, AuditPage, CharterPage, Content, ContentKind, RunList, RunOrder,
     RunPhase, RunStatus, StartRunOrder, StartedRun,
 };
 pub use problem::{PROBLEM_TYPE, Problem};

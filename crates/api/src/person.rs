@@ -9,7 +9,8 @@
 //! | `PUT /content/{digest}` | [`Content`] → 204 |
 //! | `GET /content/{digest}` | → [`Content`] |
 //! | `POST /runs` | [`StartRunOrder`] → 202 [`StartedRun`] |
-//! | `POST /runs/{run}/resume` | [`ResumeRunOrder`] → 202 |
+//! | `POST /runs/{run}/resume` | [`RunOrder`] → 202 |
+//! | `POST /runs/{run}/cancel` | [`RunOrder`] → 202 |
 //! | `GET /runs` | → [`RunList`] |
 //! | `GET /runs/{run}` | → [`RunStatus`] |
 //! | `GET /audit?from=<index>` | → [`AuditPage`] |
@@ -90,10 +91,10 @@ pub struct StartedRun {
     pub run: RunId,
 }
 
-/// An order to resume a suspended run.
+/// An order about a run that is under way: to resume or to cancel it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ResumeRunOrder {
+pub struct RunOrder {
     /// The compact writ.
     pub writ: String,
     /// Its signer's credential.

@@ -67,6 +67,15 @@ pub enum RunnerTask {
         /// Run key and input, sealed to this runner.
         sealed: Sealed,
     },
+    /// A run to cancel.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// The compact writ.
+        writ: String,
+        /// Its signer's credential.
+        idc: UnverifiedIdc,
+    },
     /// A suspended run to resume.
     Resume {
         /// The run.

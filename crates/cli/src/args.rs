@@ -309,6 +309,11 @@ pub(crate) enum RunCommand {
         #[arg(long)]
         wait: bool,
     },
+    /// End a run before its end. A call that is under way is not broken off.
+    Cancel {
+        /// The run.
+        run: RunId,
+    },
     /// Say what becomes of a step that may or may not have happened.
     Resume {
         /// The suspended run.

@@ -115,6 +115,10 @@ struct Shared<P> {
     news: Notify,
     /// Somebody decided.
     decided: Notify,
+    /// Runs that were cancelled while this process lives; the jail remembers for longer.
+    cancelled: Mutex<BTreeSet<RunId>>,
+    /// A run was cancelled.
+    cancels: Notify,
 }
 
 /// The engine.
@@ -158,6 +162,8 @@ impl<P: Perform> Engine<P> {
             driven: Mutex::default(),
             news: Notify::new(),
             decided: Notify::new(),
+            cancelled: Mutex::default(),
+            cancels: Notify::new(),
         });
         Ok(Self { shared, drivers: Mutex::new(JoinSet::new()) })
     }
@@ -206,6 +212,12 @@ impl<P: Perform> Engine<P> {
         }
         self.shared.decided.notify_waiters();
         Ok(())
+    }
+
+    /// Ends a run that its jail has cancelled; one that has ended is left as it is.
+    pub fn cancel(&self, run: RunId) {
+        self.shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+        self.shared.cancels.notify_waiters();
     }
 
     /// Where a run is; `None` if there is no such run, or none can be read: starting it again is

@@ -365,7 +365,10 @@ impl Reader {
                     Done::Resumed(resumed) if !self.writs.contains(&resumed.writ) => {
                         return Err("a run was resumed by a writ that the log lacks".to_owned());
                     }
-                    Done::Resumed(_) | Done::Action(_) | Done::Code(_) => {}
+                    Done::Cancelled(cancelled) if !self.writs.contains(&cancelled.writ) => {
+                        return Err("a run was cancelled by a writ that the log lacks".to_owned());
+                    }
+                    Done::Resumed(_) | Done::Cancelled(_) | Done::Action(_) | Done::Code(_) => {}
                 }
             }
         }

@@ -154,6 +154,8 @@ pub enum Done {
     Code(CodeDone),
     /// A suspended run was resumed by a `run.resume` writ.
     Resumed(RunResumed),
+    /// The run was cancelled by a `run.cancel` writ: nothing more of it begins.
+    Cancelled(RunCancelled),
     /// The run was closed and never opens again.
     Closed(RunClosed),
 }
@@ -235,6 +237,18 @@ pub struct RunResumed {
     pub step: StepId,
     /// Which attempt of it.
     pub attempt: u32,
+    /// Why it was allowed.
+    pub decision: DecisionRecord,
+}
+
+/// A cancelled run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunCancelled {
+    /// Digest of the `run.cancel` writ.
+    pub writ: Digest,
+    /// Who signed it.
+    pub principal: Principal,
     /// Why it was allowed.
     pub decision: DecisionRecord,
 }

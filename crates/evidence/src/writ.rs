@@ -34,6 +34,9 @@ pub enum Operation {
     /// Say what to do with a suspended run.
     #[serde(rename = "run.resume")]
     RunResume,
+    /// End a run before its end.
+    #[serde(rename = "run.cancel")]
+    RunCancel,
     /// Append a change to the charter.
     #[serde(rename = "charter.append")]
     CharterAppend,
@@ -122,6 +125,13 @@ pub enum Order {
         /// What to do.
         decision: ResumeDecision,
     },
+    /// `run.cancel`.
+    RunCancel {
+        /// The runner group.
+        aud: RunnerGroupId,
+        /// The run.
+        res: RunId,
+    },
     /// `charter.append`.
     CharterAppend {
         /// Digest of the entry's body.
@@ -136,6 +146,7 @@ impl Order {
         match self {
             Self::RunStart { .. } => Operation::RunStart,
             Self::RunResume { .. } => Operation::RunResume,
+            Self::RunCancel { .. } => Operation::RunCancel,
             Self::CharterAppend { .. } => Operation::CharterAppend,
         }
     }
@@ -369,6 +380,9 @@ impl WireClaims {
                 attempt: self.attempt.take()?,
                 decision: self.decision.take()?,
             },
+            Operation::RunCancel => {
+                Order::RunCancel { aud: self.aud.take()?, res: self.res.take()?.parse().ok()? }
+            }
             Operation::CharterAppend => Order::CharterAppend { cnt: self.cnt.take()? },
         })
     }
@@ -415,6 +429,10 @@ impl WireClaims {
                 self.step = Some(step.clone());
                 self.attempt = Some(*attempt);
                 self.decision = Some(*decision);
+            }
+            Order::RunCancel { aud, res } => {
+                self.aud = Some(*aud);
+                self.res = Some(res.to_string());
             }
             Order::CharterAppend { cnt } => self.cnt = Some(*cnt),
         }

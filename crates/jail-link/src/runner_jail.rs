@@ -67,6 +67,8 @@ pub enum JailRequest {
     RecordCode(Box<RecordCode>),
     /// Verify a `run.resume` writ. Answered by [`JailReply::Statement`].
     ResumeRun(Box<ResumeRun>),
+    /// Verify a `run.cancel` writ. Answered by [`JailReply::Statement`].
+    CancelRun(Box<ResumeRun>),
     /// Close a run for good. Answered by [`JailReply::Statement`].
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
@@ -191,7 +193,7 @@ pub enum CodeResult {
     Failed(FailedStep),
 }
 
-/// A `run.resume` writ.
+/// A `run.resume` or `run.cancel` writ.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRun {

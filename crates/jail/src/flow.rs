@@ -9,6 +9,7 @@
 //! * a jail that has seen a newer charter head than it was shown since it started decides nothing.
 
 pub(crate) mod action;
+mod cancel;
 mod code;
 mod issuer_keys;
 mod open;
@@ -117,6 +118,7 @@ impl Jail {
             JailRequest::PermitCode(code) => self.permit_code(&code, now),
             JailRequest::RecordCode(done) => self.record_code(*done, now),
             JailRequest::ResumeRun(resume) => self.resume_run(&resume, now),
+            JailRequest::CancelRun(cancel) => self.cancel_run(&cancel, now),
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::MayRead(read) => self.may_read(&read, now),
             JailRequest::Statements { after } => Ok(self.statements(after)),

@@ -102,8 +102,10 @@ pub struct Memory {
     pub accepted: BTreeMap<Digest, u64>,
     /// Number of the closing receipt, by run.
     pub closed: BTreeMap<RunId, u64>,
-    /// Number of the receipt, by digest of the `run.resume` writ.
+    /// Number of the receipt, by digest of the `run.resume` or `run.cancel` writ.
     pub resumed: BTreeMap<Digest, u64>,
+    /// Runs that were cancelled and are not closed yet.
+    pub cancelled: BTreeSet<RunId>,
 }
 
 /// Why the state file can't be used.
@@ -221,6 +223,7 @@ impl Memory {
             Says::Receipt(receipt) => match receipt.done {
                 Done::Closed(_) => {
                     self.closed.insert(receipt.run, number);
+                    self.cancelled.remove(&receipt.run);
                     self.begun.retain(|attempt| attempt.run != receipt.run);
                 }
                 Done::Resumed(resumed) => {
@@ -230,6 +233,10 @@ impl Memory {
                         attempt: resumed.attempt,
                     });
                     self.resumed.insert(resumed.writ, number);
+                }
+                Done::Cancelled(cancelled) => {
+                    self.cancelled.insert(receipt.run);
+                    self.resumed.insert(cancelled.writ, number);
                 }
                 Done::Action(_) | Done::Code(_) => {}
             },

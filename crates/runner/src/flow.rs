@@ -92,6 +92,7 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
         }
         RunnerTask::Start { writ, idc, sealed } => start(parts, writ, idc, &sealed).await,
         RunnerTask::Resume { run, writ, idc } => resume(parts, run, writ, idc).await,
+        RunnerTask::Cancel { run, writ, idc } => cancel(parts, run, writ, idc).await,
     }
 }
 
@@ -247,6 +248,22 @@ struct PeekedResume {
     step: StepId,
     attempt: u32,
     decision: ResumeDecision,
+}
+
+/// The jail verifies; from then on nothing of the run begins, and the engine ends it.
+async fn cancel(parts: &Arc<Parts>, run: RunId, writ: String, idc: UnverifiedIdc) {
+    let digest = sha256(writ.as_bytes());
+    let asked = JailRequest::CancelRun(Box::new(ResumeRun { run, writ, idc }));
+    let refused = match parts.jail.statement(asked).await {
+        Ok(_) => {
+            parts.engine.cancel(run);
+            None
+        }
+        Err(JailError::Refused(refused)) => Some((refused.code, refused.reason)),
+        Err(_) => return,
+    };
+    parts.news.notify_one();
+    parts.outbox.put(RunnerReport::ResumeDone { writ: digest, refused });
 }
 
 async fn resume(parts: &Arc<Parts>, run: RunId, writ: String, idc: UnverifiedIdc) {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 use writ_api::{CandidateVerdict, RunnerTask, Take};
-use writ_evidence::merkle;
+use writ_evidence::{jws::UnverifiedJws, merkle, writ::Operation};
 use writ_model::{Digest, RunnerId};
 
 use crate::{store::StoreError, tenant::Tenant};
@@ -84,12 +84,26 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
     }
     for pending in tenant.store.pending_resumes()? {
         let (writ, idc) = (pending.order.writ, pending.order.idc);
-        tasks.push(RunnerTask::Resume { run: pending.run, writ, idc });
+        let run = pending.run;
+        // The writ was verified when it was taken; which of the two it is, it says itself.
+        tasks.push(match operation(&writ) {
+            Some(Operation::RunCancel) => RunnerTask::Cancel { run, writ, idc },
+            _ => RunnerTask::Resume { run, writ, idc },
+        });
     }
     if tasks.is_empty() && charter.witness() == runner {
         tasks.extend(checkpoint(tenant, take.checkpoint_size)?);
     }
     Ok(tasks)
+}
+
+fn operation(writ: &str) -> Option<Operation> {
+    #[derive(serde::Deserialize)]
+    struct Peeked {
+        op: Operation,
+    }
+    let peeked: Peeked = UnverifiedJws::parse(writ).ok()?.peek().ok()?;
+    Some(peeked.op)
 }
 
 /// A tree for the witness to sign, if records were added since the last.

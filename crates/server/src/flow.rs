@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use writ_api::{
-    AppendEntry, Appended, CandidateVerdict, Problem, ResumeRunOrder, RunPhase, RunnerReport,
+    AppendEntry, Appended, CandidateVerdict, Problem, RunOrder, RunPhase, RunnerReport,
     StartRunOrder, StartedRun, StatusReport,
 };
 use writ_evidence::{
@@ -124,27 +124,65 @@ fn relay_start(
 }
 
 /// Takes an order to resume a suspended run.
-pub(crate) fn resume_run(
-    tenant: &Tenant,
-    run: RunId,
-    order: &ResumeRunOrder,
-) -> Result<(), Problem> {
+pub(crate) fn resume_run(tenant: &Tenant, run: RunId, order: &RunOrder) -> Result<(), Problem> {
     let now = clock::now();
     let authenticated = authenticate(tenant, &order.writ, &order.idc, now)?;
-    let claims = authenticated.writ.claims();
-    if !matches!(&claims.order, Order::RunResume { res, .. } if *res == run) {
+    if !matches!(&authenticated.writ.claims().order, Order::RunResume { res, .. } if *res == run) {
         return Err(Problem::new(400, "writ-run", "the writ does not resume this run"));
     }
-    let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
-    tenant
-        .policies
-        .decide(&tenant.charter(), authenticated.idc.actor(), Right::RunResume(&known.automation))
-        .map_err(|denied| denied_problem(&denied))?;
-    if known.phase != RunPhase::Suspended {
+    if decided_about(tenant, run, &authenticated)? != RunPhase::Suspended {
         return Err(Problem::new(409, "run-not-suspended", "the run is not suspended"));
     }
+    relay_about(tenant, run, order, &authenticated, now)
+}
+
+/// Takes an order to cancel a run.
+pub(crate) fn cancel_run(tenant: &Tenant, run: RunId, order: &RunOrder) -> Result<(), Problem> {
+    let now = clock::now();
+    let authenticated = authenticate(tenant, &order.writ, &order.idc, now)?;
+    if !matches!(&authenticated.writ.claims().order, Order::RunCancel { res, .. } if *res == run) {
+        return Err(Problem::new(400, "writ-run", "the writ does not cancel this run"));
+    }
+    match decided_about(tenant, run, &authenticated)? {
+        RunPhase::Running | RunPhase::Suspended => {
+            relay_about(tenant, run, order, &authenticated, now)
+        }
+        RunPhase::Ordered => {
+            Err(Problem::new(409, "run-not-started", "no runner has taken the run")
+                .with_remedy("try again in a moment"))
+        }
+        RunPhase::Completed | RunPhase::Faulted | RunPhase::Refused => {
+            Err(Problem::new(409, "run-ended", "the run has ended"))
+        }
+    }
+}
+
+/// Whether the signer may say how a run goes on; where it is.
+fn decided_about(
+    tenant: &Tenant,
+    run: RunId,
+    authenticated: &Authenticated,
+) -> Result<RunPhase, Problem> {
+    let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
+    let right = Right::RunResume(&known.automation);
+    tenant
+        .policies
+        .decide(&tenant.charter(), authenticated.idc.actor(), right)
+        .map_err(|denied| denied_problem(&denied))?;
+    Ok(known.phase)
+}
+
+/// Keeps an order about a run until its runner has carried it out.
+fn relay_about(
+    tenant: &Tenant,
+    run: RunId,
+    order: &RunOrder,
+    authenticated: &Authenticated,
+    now: UnixTime,
+) -> Result<(), Problem> {
+    let claims = authenticated.writ.claims();
     let used = (claims.jti.as_str(), claims.exp.plus(2 * CLOCK_SKEW_S));
-    let note = note(&authenticated, None, now);
+    let note = note(authenticated, None, now);
     let key = (run, authenticated.writ.digest());
     tenant.store.put_resume(key, used, order, &note).map_err(stored)?;
     tenant.work.notify_waiters();

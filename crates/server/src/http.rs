@@ -38,6 +38,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/runs", get(person::runs).post(person::start))
         .route("/runs/{run}", get(person::run))
         .route("/runs/{run}/resume", post(person::resume))
+        .route("/runs/{run}/cancel", post(person::cancel))
         .route("/audit", get(person::audit))
         .route("/runner/take", post(runner::take))
         .route("/runner/report", post(runner::report))

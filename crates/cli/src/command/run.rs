@@ -3,9 +3,7 @@
 use std::{fs, io::Read as _, path::Path, time::Duration};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use writ_api::{
-    ResumeRunOrder, RunList, RunPhase, RunStatus, SealedInput, StartRunOrder, StartedRun,
-};
+use writ_api::{RunList, RunOrder, RunPhase, RunStatus, SealedInput, StartRunOrder, StartedRun};
 use writ_evidence::{
     digest::{RunDatum, RunKey, sha256},
     jws::UnverifiedJws,
@@ -35,6 +33,7 @@ pub(super) async fn run(context: &Context, command: RunCommand) -> Result<(), Fa
             let run = start(&tenant, &automation, input, reason).await?;
             finish(&tenant, run, wait).await
         }
+        RunCommand::Cancel { run } => cancel(&context.tenant().await?, run).await,
         RunCommand::Resume { run, retry, fail: _, wait } => {
             let tenant = context.tenant().await?;
             let decision = if retry { ResumeDecision::Retry } else { ResumeDecision::Fail };
@@ -141,6 +140,26 @@ fn new_run_key() -> Result<RunKey, Failure> {
     Ok(RunKey::from_bytes(bytes))
 }
 
+/// Signs, orders, and waits until the run has ended one way or another.
+async fn cancel(tenant: &Tenant, run: RunId) -> Result<(), Failure> {
+    let runner = tenant.charter.runners().next();
+    let group = runner
+        .map(|runner| runner.group)
+        .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))?;
+    let writ = sign::writ(tenant, Order::RunCancel { aud: group, res: run })?;
+    let order = RunOrder { writ, idc: tenant.session.idc.clone() };
+    tenant.server.post_only(&tenant.path(&format!("/runs/{run}/cancel")), &order).await?;
+    for _ in 0..100 {
+        let status = look(tenant, run).await?;
+        if !matches!(status.phase, RunPhase::Ordered | RunPhase::Running | RunPhase::Suspended) {
+            output::say(describe(&status));
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Failure::new("run-not-cancelled", format!("{run} goes on; see the runner's log")))
+}
+
 async fn resume(tenant: &Tenant, run: RunId, decision: ResumeDecision) -> Result<(), Failure> {
     let status = look(tenant, run).await?;
     let (Some(step), Some(attempt)) = (status.step, status.attempt) else {
@@ -154,7 +173,7 @@ async fn resume(tenant: &Tenant, run: RunId, decision: ResumeDecision) -> Result
         .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))?;
     let order = Order::RunResume { aud: group, res: run, step, attempt, decision };
     let writ = sign::writ(tenant, order)?;
-    let order = ResumeRunOrder { writ, idc: tenant.session.idc.clone() };
+    let order = RunOrder { writ, idc: tenant.session.idc.clone() };
     let path = tenant.path(&format!("/runs/{run}/resume"));
     tenant.server.post_only(&path, &order).await?;
     // The runner takes the order in its own time; the old state must not pass for the new.
@@ -267,6 +286,7 @@ fn say(says: &Says) -> String {
             Done::Code(done) => {
                 format!("{} ran {} {}: {:?}", done.step, done.language, done.code, done.outcome)
             }
+            Done::Cancelled(cancelled) => format!("cancelled by {}", cancelled.principal),
             Done::Resumed(resumed) => {
                 format!("{} resumed by {}", resumed.step, resumed.principal)
             }

@@ -7,7 +7,10 @@
 //! Invariants: the state is the fold of journalled events, and of nothing else; an event is folded
 //! only after it is on disk; a run that can't be folded has faulted, with a code, and is closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::task::JoinHandle;
 use writ_model::{RunId, UnixMillis};
@@ -94,11 +97,32 @@ async fn take_up<P: Perform>(shared: &Arc<Shared<P>>, run: RunId) -> Result<(), 
             Ok(effect) => effect,
             Err(stuck) => return end(shared, &seal, fault(stuck)).await,
         };
-        match driver.perform(effect).await? {
+        // Whatever is under way is let go of: what it may have done, the jail has on record.
+        let next = tokio::select! {
+            biased;
+            () = cancelled(shared, run) => {
+                Next::Ended(Outcome::Faulted {
+                    error: StepError::standard("runtime", 499, "cancelled", "/"),
+                })
+            }
+            next = driver.perform(effect) => next?,
+        };
+        match next {
             Next::Event(event) => owed = driver.take(event).await?,
             Next::Ended(outcome) => return end(shared, &seal, outcome).await,
             Next::Stopped => return Ok(()),
         }
+    }
+}
+
+/// Resolves when a run is cancelled.
+async fn cancelled<P: Perform>(shared: &Shared<P>, run: RunId) {
+    loop {
+        let told = shared.cancels.notified();
+        if shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(&run) {
+            return;
+        }
+        told.await;
     }
 }
 

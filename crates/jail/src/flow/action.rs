@@ -38,6 +38,7 @@ impl Jail {
 
     fn check_action(&self, call: CallAction, now: UnixTime) -> Result<PermittedCall, Refusing> {
         let run = self.open(call.run)?;
+        self.check_not_cancelled(call.run)?;
         if now > run.acceptance.deadline {
             return Err(Refusing::signed("run-deadline", "the run's deadline has passed"));
         }

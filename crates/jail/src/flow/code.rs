@@ -34,6 +34,7 @@ impl Jail {
 
     fn check_code(&self, asked: &PermitCode, now: UnixTime) -> Result<CodePermit, Refusing> {
         let acceptance = &self.open(asked.run)?.acceptance;
+        self.check_not_cancelled(asked.run)?;
         if now > acceptance.deadline {
             return Err(Refusing::signed("run-deadline", "the run's deadline has passed"));
         }

@@ -57,7 +57,7 @@ impl Jail {
     pub fn wanted_keys(&mut self, request: &JailRequest, now: UnixTime) -> Option<WantedKeys> {
         let idc = match request {
             JailRequest::OpenRun(open) => &open.idc,
-            JailRequest::ResumeRun(resume) => &resume.idc,
+            JailRequest::ResumeRun(order) | JailRequest::CancelRun(order) => &order.idc,
             JailRequest::MayRead(read) => &read.idc,
             JailRequest::Cosign { candidate } => match &**candidate {
                 UnverifiedEntry::Writ { idc, .. } => idc,

@@ -84,8 +84,14 @@ impl Jail {
         Ok(self.own_statement(compact)?.statement().at)
     }
 
-    fn check_target(&self, charter: &CharterState, writ: &VerifiedWrit) -> Result<(), Refusing> {
-        let (Order::RunStart { aud, .. } | Order::RunResume { aud, .. }) = &writ.claims().order
+    pub(super) fn check_target(
+        &self,
+        charter: &CharterState,
+        writ: &VerifiedWrit,
+    ) -> Result<(), Refusing> {
+        let (Order::RunStart { aud, .. }
+        | Order::RunResume { aud, .. }
+        | Order::RunCancel { aud, .. }) = &writ.claims().order
         else {
             return Err(Refusing::signed("writ-operation", "the writ is not for a runner"));
         };
@@ -100,7 +106,11 @@ impl Jail {
     }
 
     /// A `jti` is used once; the same writ, not closed yet, may be asked about again.
-    fn check_unused(&self, writ: &VerifiedWrit, digest: Digest) -> Result<Record, Refusing> {
+    pub(super) fn check_unused(
+        &self,
+        writ: &VerifiedWrit,
+        digest: Digest,
+    ) -> Result<Record, Refusing> {
         let claims = writ.claims();
         let memory = self.state.memory();
         let answered =
@@ -145,6 +155,7 @@ impl Jail {
                 Refusing::signed("run-closed", "a closed run never opens again").about_run(run)
             );
         }
+        self.check_not_cancelled(run).map_err(|refusing| refusing.about_run(run))?;
         self.recheck(&acceptance, now).map_err(|refusing| refusing.about_run(run))?;
         let key = run_key(&reopen.run_key)?;
         self.runs.insert(run, AcceptedRun::new(acceptance, key));

@@ -9,8 +9,8 @@ use axum::{
 };
 use serde::Deserialize;
 use writ_api::{
-    AppendEntry, Appended, AuditPage, CharterPage, Content, Problem, ResumeRunOrder, RunList,
-    RunStatus, StartRunOrder, StartedRun,
+    AppendEntry, Appended, AuditPage, CharterPage, Content, Problem, RunList, RunOrder, RunStatus,
+    StartRunOrder, StartedRun,
 };
 use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
@@ -88,12 +88,25 @@ pub(super) async fn start(
 pub(super) async fn resume(
     State(app): State<Arc<App>>,
     Path((ten, run)): Path<(String, String)>,
-    Json(body): Json<ResumeRunOrder>,
+    Json(body): Json<RunOrder>,
 ) -> Result<StatusCode, Failure> {
     let tenant = app.tenant(&ten)?;
     let run: RunId = run.parse().map_err(|_| no_such_run())?;
     app.learn_keys(&tenant, &body.idc).await;
     flow::resume_run(&tenant, run, &body)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `POST /runs/{run}/cancel`: the writ in the body says who.
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    Path((ten, run)): Path<(String, String)>,
+    Json(body): Json<RunOrder>,
+) -> Result<StatusCode, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let run: RunId = run.parse().map_err(|_| no_such_run())?;
+    app.learn_keys(&tenant, &body.idc).await;
+    flow::cancel_run(&tenant, run, &body)?;
     Ok(StatusCode::ACCEPTED)
 }
 

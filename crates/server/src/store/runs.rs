@@ -1,7 +1,7 @@
 //! Runs as the control plane knows them, and the sealed orders that wait for a runner.
 
 use rusqlite::{OptionalExtension as _, Row, params};
-use writ_api::{ResumeRunOrder, RunPhase, RunStatus, StartRunOrder, StatusReport};
+use writ_api::{RunOrder, RunPhase, RunStatus, StartRunOrder, StatusReport};
 use writ_evidence::audit::{DecisionNote, RecordKind, WritRecord};
 use writ_model::{AutomationName, Digest, Principal, RunId, UnixTime};
 
@@ -29,7 +29,7 @@ pub(crate) struct PendingStart {
 /// A resume order that waits for its runner.
 pub(crate) struct PendingResume {
     pub(crate) run: RunId,
-    pub(crate) order: ResumeRunOrder,
+    pub(crate) order: RunOrder,
 }
 
 fn seconds(time: UnixTime) -> i64 {
@@ -98,7 +98,7 @@ impl Store {
         &self,
         (run, writ): (RunId, Digest),
         (jti, until): (&str, UnixTime),
-        order: &ResumeRunOrder,
+        order: &RunOrder,
         note: &DecisionNote,
     ) -> Result<(), StoreError> {
         let text = serde_json::to_string(order).map_err(|_| StoreError::Row)?;
