@@ -5,7 +5,7 @@ mod tenant;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use service::{DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs};
 pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
@@ -24,9 +24,21 @@ pub(crate) struct Args {
     /// The login to act with, by the name it was given at `writ login`.
     #[arg(long, global = true, env = "WRIT_SESSION", default_value = "default")]
     pub(crate) session: String,
+    /// How log lines are written to standard error; `WRIT_LOG` says which (`info`, `writ_runner=debug`).
+    #[arg(long, global = true, env = "WRIT_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 const EXIT_CODES: &str = "Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 the run \

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         eprintln!("writ: cannot hide this process from others: {error}");
         return ExitCode::FAILURE;
     }
-    output::set_up_logs(args.command.is_service());
+    output::set_up_logs(args.command.is_service(), args.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

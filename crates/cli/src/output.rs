@@ -1,17 +1,32 @@
 //! Where words go: data to stdout, everything else to stderr.
 
-use std::io::{self, Write as _};
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+};
 
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::Failure;
+use crate::{args::LogFormat, failure::Failure};
+
+/// Libraries that could log what passes through them: never more of them than this, whatever `WRIT_LOG`
+/// says.
+const CAPPED: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio_util"];
 
 /// Logs for services; for people only warnings, unless `WRIT_LOG` says otherwise.
-pub(crate) fn set_up_logs(service: bool) {
+pub(crate) fn set_up_logs(service: bool, format: LogFormat) {
     let default = if service { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_env("WRIT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let asked = env::var("WRIT_LOG").ok().filter(|asked| !asked.is_empty());
+    let asked = asked.unwrap_or_else(|| default.to_owned());
+    let capped: Vec<String> = CAPPED.iter().map(|target| format!("{target}=info")).collect();
+    let filter = EnvFilter::try_new(format!("{asked},{}", capped.join(",")))
+        .unwrap_or_else(|_| EnvFilter::new(default));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
 }
 
 /// Prints a line of data.
