@@ -30,6 +30,7 @@ pub struct World {
     dev: Option<Child>,
     keep: bool,
     verbose: bool,
+    environment: Vec<(String, String)>,
 }
 
 /// The folder of the built executables: `WRIT_BIN_DIR`, or beside the running test.
@@ -78,7 +79,20 @@ impl World {
     ///
     /// It did not become ready.
     pub fn start_verbose(name: &str) -> Result<Self> {
-        Self::make(name, true, |_| Ok(()))
+        Self::make(name, true, &[], |_| Ok(()))
+    }
+
+    /// As [`Self::start_with`], with these variables in the environment of `writ dev`.
+    ///
+    /// # Errors
+    ///
+    /// It did not become ready.
+    pub fn start_in(
+        name: &str,
+        environment: &[(&str, &str)],
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        Self::make(name, false, environment, prepare)
     }
 
     /// Makes a folder, lets `prepare` put files into its `.writ` before anything starts, and starts
@@ -88,10 +102,15 @@ impl World {
     ///
     /// It did not become ready.
     pub fn start_with(name: &str, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
-        Self::make(name, false, prepare)
+        Self::make(name, false, &[], prepare)
     }
 
-    fn make(name: &str, verbose: bool, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+    fn make(
+        name: &str,
+        verbose: bool,
+        environment: &[(&str, &str)],
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("writ-{name}-{}", std::process::id()));
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -99,7 +118,10 @@ impl World {
         fs::create_dir_all(folder.join(".writ"))?;
         prepare(&folder.join(".writ"))?;
         let writ = executables()?.join("writ");
-        let mut world = Self { folder, writ, dev: None, keep: false, verbose };
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = environment.collect();
+        let mut world = Self { folder, writ, dev: None, keep: false, verbose, environment };
         world.start_dev()?;
         Ok(world)
     }
@@ -120,6 +142,7 @@ impl World {
         if self.verbose {
             command.env("WRIT_LOG", "trace");
         }
+        command.envs(self.environment.clone());
         let child = command
             .current_dir(&self.folder)
             .stdin(Stdio::null())

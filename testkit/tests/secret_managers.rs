@@ -218,3 +218,57 @@ async fn a_credential_comes_from_aws_secrets_manager_by_field_and_version_stage(
     assert!(files_holding(&world.folder, TOKEN).is_empty());
     assert_eq!(files_holding(&world.folder, secret_key).len(), 1, "the credentials' own file");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_keys_in_the_environment_do_and_are_in_no_process_of_the_jail() {
+    let moto = Moto::start().unwrap();
+    moto.put("prod/github", &json!({ "token": TOKEN }).to_string()).await.unwrap();
+    let github = GithubStandIn::start(TOKEN).await.unwrap();
+    let (port, secret_key) = (moto.port, "canary/of+the/aws+secret/access+key+0003");
+    let environment =
+        [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLEEXAMPLE03"), ("AWS_SECRET_ACCESS_KEY", secret_key)];
+    let world = World::start_in("aws-environment", &environment, |folder| {
+        settings(
+            folder,
+            &json!({ "aws_sm": {
+            "region": "eu-central-1",
+            "endpoint": { "host": "127.0.0.1", "port": port, "plaintext": true },
+            "allow_cidrs": ["127.0.0.1/32"], "credentials_file": "/nonexistent",
+        } }),
+        );
+        Ok(())
+    })
+    .unwrap();
+    prepare(&world);
+
+    run_with(&world, &github, "aws-sm:prod/github#token").unwrap();
+    run_with(&world, &github, "aws-sm:prod/github#token").unwrap();
+
+    for process in ["launcher-a", "jail"] {
+        let pid = world.jail_process(process).unwrap();
+        for (name, value) in environment {
+            let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+            let environ = String::from_utf8_lossy(&environ).into_owned();
+            assert!(!environ.contains(name) && !environ.contains(value), "{name} in {process}");
+            assert!(!in_memory(pid, value), "{name} is in the memory of {process}");
+        }
+    }
+    assert!(files_holding(&world.folder, secret_key).is_empty());
+}
+
+/// Whether a process's readable memory holds a text. Takes root, as a debugger would.
+fn in_memory(pid: u32, text: &str) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let needle = text.as_bytes();
+    maps.lines().filter(|line| line.contains(" rw")).any(|line| {
+        let range = line.split(' ').next().unwrap_or_default();
+        let (from, to) = range.split_once('-').unwrap();
+        let parse = |text: &str| u64::from_str_radix(text, 16).unwrap();
+        let (from, to) = (parse(from), parse(to));
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        memory.read_exact_at(&mut bytes, from).is_ok()
+            && bytes.windows(needle.len()).any(|window| window == needle)
+    })
+}
