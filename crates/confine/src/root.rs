@@ -33,8 +33,6 @@ use crate::{landlock::Reach, sandbox::Interpreter, sys::mount_add_attributes};
 /// Where the new root is put together: a directory that every system has. It is mounted over in
 /// this namespace only.
 const SCAFFOLD: &str = "/tmp";
-/// Where a step's code lies in an interpreter's root.
-pub(crate) const CODE_PATH: &str = "/step.py";
 /// The one writable directory of an interpreter's root.
 pub(crate) const SCRATCH: &str = "/tmp";
 /// Devices that ordinary programs open.
@@ -51,7 +49,7 @@ pub(crate) enum Root {
     /// Nothing.
     Empty,
     /// An interpreter, the code of one step and a place for files.
-    Interpreter(InterpreterRoot),
+    Interpreter(Box<InterpreterRoot>),
 }
 
 /// What the root of a sandbox is made of.
@@ -118,9 +116,10 @@ impl InterpreterRoot {
         for tree in trees {
             tree.attach()?;
         }
-        let code = scaffolded(Path::new(CODE_PATH));
-        step("write the code", fs::write(&code, &self.code))?;
-        step("protect the code", fs::set_permissions(&code, fs::Permissions::from_mode(0o444)))?;
+        write_code(self.interpreter.code_path, &self.code)?;
+        if let Some((path, text)) = self.interpreter.prelude {
+            write_code(path, text.as_bytes())?;
+        }
         let scratch = scaffolded(Path::new(SCRATCH));
         step("make /tmp", fs::create_dir_all(&scratch))?;
         mount_tmpfs(&scratch, self.scratch_bytes, "0700", MountFlags::NOEXEC)?;
@@ -132,11 +131,11 @@ impl InterpreterRoot {
 
     /// Takes hold of everything to be bound, before the scaffold hides what lies beneath it.
     fn open_trees(&self) -> Result<Vec<Tree>, String> {
-        let files = self.interpreter.paths().map(|path| (path, NO_SUID | NO_DEVICES));
-        let devices = DEVICES.iter().map(|path| (Path::new(path), NO_SUID | NO_EXEC));
+        let files = self.interpreter.paths().map(|paths| (paths, NO_SUID | NO_DEVICES));
+        let devices = DEVICES.iter().map(Path::new).map(|path| ((path, path), NO_SUID | NO_EXEC));
         files
             .chain(devices)
-            .map(|(path, attributes)| Tree::open(path, READ_ONLY | attributes))
+            .map(|((path, place), attributes)| Tree::open(path, place, READ_ONLY | attributes))
             .collect()
     }
 
@@ -145,10 +144,13 @@ impl InterpreterRoot {
         let mut reaches = vec![
             (interpreter.executable.as_path(), Reach::Execute),
             (interpreter.loader.as_path(), Reach::Execute),
-            (Path::new(CODE_PATH), Reach::Read),
+            (Path::new(interpreter.code_path), Reach::Read),
             (Path::new(SCRATCH), Reach::Scratch),
         ];
-        reaches.extend(interpreter.directories.iter().map(|path| (path.as_path(), Reach::Read)));
+        let prelude = interpreter.prelude.map(|(path, _)| (Path::new(path), Reach::Read));
+        reaches.extend(prelude);
+        reaches.extend(interpreter.programs.iter().map(|path| (path.as_path(), Reach::Execute)));
+        reaches.extend(interpreter.readable.iter().map(|path| (path.as_path(), Reach::Read)));
         reaches.extend(DEVICES.iter().map(|path| (Path::new(path), Reach::Device)));
         reaches
     }
@@ -162,7 +164,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn open(path: &Path, attributes: u64) -> Result<Self, String> {
+    fn open(path: &Path, place: &Path, attributes: u64) -> Result<Self, String> {
         let of = |what: &str| format!("{what} `{}`", path.display());
         let flags = OpenTreeFlags::OPEN_TREE_CLONE
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
@@ -170,7 +172,7 @@ impl Tree {
         let is_dir = step(&of("look at"), fs::metadata(path))?.is_dir();
         let mount = step(&of("bind"), open_tree(CWD, path, flags))?;
         step(&of("restrict"), mount_add_attributes(mount.as_fd(), c"", attributes))?;
-        Ok(Self { mount, path: path.to_owned(), is_dir })
+        Ok(Self { mount, path: place.to_owned(), is_dir })
     }
 
     fn attach(&self) -> Result<(), String> {
@@ -187,6 +189,12 @@ impl Tree {
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         step(&of("place"), move_mount(&self.mount, "", CWD, &target, flags))
     }
+}
+
+fn write_code(path: &str, code: &[u8]) -> Result<(), String> {
+    let place = scaffolded(Path::new(path));
+    step("write the code", fs::write(&place, code))?;
+    step("protect the code", fs::set_permissions(&place, fs::Permissions::from_mode(0o444)))
 }
 
 fn make_link(link: &(PathBuf, PathBuf)) -> Result<(), String> {

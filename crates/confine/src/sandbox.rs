@@ -1,6 +1,6 @@
 //! Runs the code of one code step, which is trusted with nothing (DESIGN §8).
 //!
-//! [`spawn`] starts CPython in a root of its own, without network, `/proc`, capabilities or
+//! [`spawn`] starts an interpreter in a root of its own, without network, `/proc`, capabilities or
 //! descriptors; [`Sandboxed::supervise`] feeds it the input, collects what it says within bounds,
 //! and kills it at the first bound it crosses. [`run`] is both.
 //!
@@ -11,11 +11,12 @@
 //! * A sandbox is never degraded: without every required measure there is none.
 //! * Memory and processes are bounded over the whole sandbox: by a control group or, where there
 //!   is none, by a limit on one process's address space together with a ban on further processes.
-//! * CPython is process 1 of its namespace: when it ends or is killed, everything in it dies.
+//! * The interpreter is process 1 of its namespace: when it ends or is killed, everything in it dies.
 //!
 //! Not here: what the output means, and which hosts the broker lets it reach.
 
 use std::{
+    collections::BTreeMap,
     io::{self, PipeReader, PipeWriter, pipe},
     os::{
         fd::{AsRawFd, OwnedFd},
@@ -34,7 +35,7 @@ use crate::{
     limits::ResourceLimits,
     process::{Started, launch},
     remedy::remedy,
-    root::{CODE_PATH, InterpreterRoot, Root, SCRATCH},
+    root::{InterpreterRoot, Root, SCRATCH},
     seccomp::Filter,
     setup::SetupMessage,
 };
@@ -43,13 +44,10 @@ mod interpreter;
 mod output;
 mod supervise;
 
-pub use interpreter::{Interpreter, InterpreterError};
+pub use interpreter::{Interpreter, InterpreterError, Interpreters};
 
 /// The name, in the scratch directory, that `$WRIT_OUTPUT` points to.
 const OUTPUT_FILE: &str = "output.json";
-/// Address space beyond the memory limit where a control group counts memory proper: allocators
-/// and thread stacks reserve far more than they use.
-const ADDRESS_SPACE_SLACK: u64 = 1 << 30;
 /// Descriptors that the code may have open at once.
 const OPEN_FILES: u64 = 256;
 const EXEC_FAILED: i32 = 127;
@@ -94,6 +92,10 @@ pub struct SandboxSpec {
     pub interpreter: Interpreter,
     /// The program, UTF-8.
     pub code: Vec<u8>,
+    /// Its arguments, after its own name.
+    pub arguments: Vec<String>,
+    /// Variables beside those that every sandbox has.
+    pub environment: BTreeMap<String, String>,
     /// What it may use.
     pub limits: SandboxLimits,
     /// A channel to the connect broker, if hosts were declared; its number is `$WRIT_BROKER_FD`.
@@ -213,14 +215,22 @@ pub fn spawn(spec: SandboxSpec, cgroups: Option<&CgroupParent>) -> Result<Sandbo
         stderr: stderr_inside.into(),
         broker: spec.broker,
     };
-    let executable = spec.interpreter.executable.clone();
+    let inner = Inner {
+        interpreter: spec.interpreter.clone(),
+        arguments: spec.arguments,
+        environment: spec.environment,
+        ends,
+    };
+    let address_space = spec.interpreter.address_space;
     let root = InterpreterRoot {
         interpreter: spec.interpreter,
         code: spec.code,
         scratch_bytes: spec.limits.scratch_bytes,
     };
-    let mut profile = profile(root, &spec.limits, cgroup.is_some());
-    profile.keep = ends.numbers();
+    let slack = if cgroup.is_some() { address_space } else { 0 };
+    let mut profile = profile(root, &spec.limits, slack);
+    profile.filter = Filter::Sandbox { processes: cgroup.is_some() };
+    profile.keep = inner.ends.numbers();
     profile.uid_shared = spec.uid_shared;
     let started = launch(
         &profile,
@@ -228,7 +238,7 @@ pub fn spawn(spec: SandboxSpec, cgroups: Option<&CgroupParent>) -> Result<Sandbo
             Some(cgroup) => Ok(cgroup.attach(pid.as_raw_nonzero().get().unsigned_abs())?),
             None => Ok(()),
         },
-        move |status| execute(&executable, &ends, &status),
+        move |status| execute(&inner, &status),
     )?;
     let (process, report, scratch) = executed(started, cgroup.is_some())?;
     Ok(Sandboxed { process, cgroup, stdin, stdout, stderr, scratch, limits: spec.limits, report })
@@ -243,8 +253,7 @@ impl SandboxLimits {
         }
     }
 
-    fn resources(&self, in_cgroup: bool) -> ResourceLimits {
-        let slack = if in_cgroup { ADDRESS_SPACE_SLACK } else { 0 };
+    fn resources(&self, slack: u64) -> ResourceLimits {
         ResourceLimits {
             open_files: OPEN_FILES,
             processes: u64::from(self.processes),
@@ -255,15 +264,23 @@ impl SandboxLimits {
     }
 }
 
-fn profile(root: InterpreterRoot, limits: &SandboxLimits, in_cgroup: bool) -> Profile {
+fn profile(root: InterpreterRoot, limits: &SandboxLimits, slack: u64) -> Profile {
     Profile {
-        filter: Filter::Sandbox { processes: in_cgroup },
-        root: Root::Interpreter(root),
-        limits: limits.resources(in_cgroup),
+        filter: Filter::Sandbox { processes: false },
+        root: Root::Interpreter(Box::new(root)),
+        limits: limits.resources(slack),
         isolation: IsolationMode::Full,
         keep: Vec::new(),
         uid_shared: true,
     }
+}
+
+/// What the child becomes.
+struct Inner {
+    interpreter: Interpreter,
+    arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    ends: InnerEnds,
 }
 
 /// The child's ends of the pipes, and the broker.
@@ -283,9 +300,9 @@ impl InnerEnds {
 
 /// Becomes the interpreter; all that the confined child does. Everything that it holds but the
 /// ends below closes as the program starts, the status channel included.
-fn execute(executable: &Path, ends: &InnerEnds, status: &Channel) -> i32 {
-    let why = match connect(ends) {
-        Ok(()) => interpreter_command(executable, ends.broker.as_ref()).exec(),
+fn execute(inner: &Inner, status: &Channel) -> i32 {
+    let why = match connect(&inner.ends) {
+        Ok(()) => interpreter_command(inner).exec(),
         Err(error) => error,
     };
     // If even this fails, the parent sees the exit code.
@@ -303,18 +320,24 @@ fn connect(ends: &InnerEnds) -> io::Result<()> {
     Ok(())
 }
 
-fn interpreter_command(executable: &Path, broker: Option<&OwnedFd>) -> Command {
-    let mut command = Command::new(executable);
+fn interpreter_command(inner: &Inner) -> Command {
+    let interpreter = &inner.interpreter;
+    let mut command = Command::new(&interpreter.executable);
     command
-        // Isolated from environment and user, without `site`, writing no bytecode.
-        .args(["-I", "-S", "-B", "-X", "utf8", CODE_PATH])
+        .args(&interpreter.arguments)
+        .arg(interpreter.code_path)
+        .args(&inner.arguments)
         .current_dir(SCRATCH)
         .env_clear()
+        .envs(&inner.environment)
         .env("HOME", SCRATCH)
         .env("TMPDIR", SCRATCH)
         .env("LANG", "C.UTF-8")
         .env("WRIT_OUTPUT", Path::new(SCRATCH).join(OUTPUT_FILE));
-    if let Some(broker) = broker {
+    if !interpreter.programs.is_empty() {
+        command.env("PATH", "/usr/bin");
+    }
+    if let Some(broker) = &inner.ends.broker {
         command.env("WRIT_BROKER_FD", broker.as_raw_fd().to_string());
     }
     command

@@ -35,7 +35,7 @@ pub(crate) enum Filter {
     Cell,
     /// As the jail, with calls that the doctor needs to see fail for other reasons.
     Probe,
-    /// What CPython and its standard library need.
+    /// What an interpreter and its standard library need.
     Sandbox {
         /// Whether it may start processes, or only threads.
         processes: bool,
@@ -99,12 +99,14 @@ fn allowed(filter: Filter) -> Result<Rules, BackendError> {
         Filter::Jail => (&[lists::CORE, lists::WRITE], lists::NARROWED),
         Filter::Cell => (&[lists::CORE, lists::REPLACE], lists::NARROWED),
         Filter::Probe => (&[lists::CORE, lists::OPEN, lists::PROBE], lists::NARROWED),
-        Filter::Sandbox { processes: true } => {
-            (&[lists::CORE, lists::WRITE, lists::OPEN, lists::PYTHON], lists::PYTHON_PROCESSES)
-        }
-        Filter::Sandbox { processes: false } => {
-            (&[lists::CORE, lists::WRITE, lists::OPEN, lists::PYTHON], lists::PYTHON_THREADS)
-        }
+        Filter::Sandbox { processes: true } => (
+            &[lists::CORE, lists::WRITE, lists::OPEN, lists::INTERPRETER],
+            lists::INTERPRETER_PROCESSES,
+        ),
+        Filter::Sandbox { processes: false } => (
+            &[lists::CORE, lists::WRITE, lists::OPEN, lists::INTERPRETER],
+            lists::INTERPRETER_THREADS,
+        ),
     };
     let mut rules: Rules = always.iter().flat_map(|list| unconditional(list)).collect();
     for (call, when) in narrowed {

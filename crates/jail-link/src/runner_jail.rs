@@ -173,7 +173,7 @@ pub struct RecordCode {
     pub step: StepId,
     /// Which attempt of it.
     pub attempt: u32,
-    /// JSON of the arguments, as text.
+    /// JSON of what it was given (`ProcessInput`), as text.
     pub arguments: String,
     /// Limits that it ran under: wall-clock seconds.
     pub limit_wall_s: u32,

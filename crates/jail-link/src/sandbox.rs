@@ -3,7 +3,7 @@
 //! The order travels with a descriptor to answer on, so that sandboxes run side by side.
 
 use serde::{Deserialize, Serialize};
-use writ_model::CodeLanguage;
+use writ_model::{CodeLanguage, ProcessInput, ProcessReturn};
 
 /// One code step.
 #[derive(Serialize, Deserialize)]
@@ -13,8 +13,10 @@ pub struct SandboxOrder {
     pub language: CodeLanguage,
     /// Its text.
     pub code: String,
-    /// JSON of the arguments, which the code reads from stdin.
-    pub arguments: String,
+    /// What it is given.
+    pub input: ProcessInput,
+    /// What its output is made from.
+    pub returns: ProcessReturn,
     /// Wall-clock limit in seconds.
     pub limit_wall_s: u32,
     /// Memory limit in bytes.
@@ -41,6 +43,15 @@ pub enum SandboxFailure {
         /// What is missing.
         measure: String,
     },
+    /// This machine has no interpreter of the language.
+    #[error("this machine has no interpreter of {language}")]
+    NoInterpreter {
+        /// Of which.
+        language: CodeLanguage,
+    },
+    /// No process can be started with these arguments and variables.
+    #[error("no process can be started with these arguments and variables")]
+    Arguments,
     /// The code ended with a failure.
     #[error("the code exited with status {status}")]
     Exited {
@@ -65,6 +76,9 @@ pub enum SandboxFailure {
     /// What it wrote is not JSON.
     #[error("the code's output is not JSON")]
     NotJson,
+    /// What it wrote is not UTF-8.
+    #[error("what the code wrote is not UTF-8")]
+    NotText,
 }
 
 impl SandboxFailure {
@@ -73,12 +87,15 @@ impl SandboxFailure {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotConfined { .. } => "sandbox-not-confined",
+            Self::NoInterpreter { .. } => "interpreter-not-found",
+            Self::Arguments => "process-arguments",
             Self::Exited { .. } => "code-exited",
             Self::Signaled { .. } => "code-signaled",
             Self::TimedOut => "code-timed-out",
             Self::OutOfMemory => "code-out-of-memory",
             Self::TooMuchOutput => "code-too-much-output",
             Self::NotJson => "code-output-not-json",
+            Self::NotText => "code-output-not-text",
         }
     }
 }

@@ -61,9 +61,6 @@ pub enum LauncherError {
     /// The secret managers' settings are refused.
     #[error("the settings of the secret managers are refused")]
     SecretManagers(#[from] crate::vault::SettingsError),
-    /// The interpreter for code steps can't be used.
-    #[error("cannot run code steps")]
-    Interpreter(#[from] writ_confine::sandbox::InterpreterError),
     /// Standard descriptors can't be taken over.
     #[error("cannot take over the standard descriptors")]
     Descriptors(#[source] io::Error),

@@ -14,6 +14,7 @@ pub mod limits;
 mod name;
 pub mod pack;
 mod principal;
+mod process;
 mod secret_ref;
 mod step;
 mod time;
@@ -30,6 +31,7 @@ pub use name::{
     PinnedConnection, WorkspaceName,
 };
 pub use principal::{Actor, Grantee, Principal, Role, TokenGroup, UnknownRole};
+pub use process::{ProcessInput, ProcessReturn, is_environment_name};
 pub use secret_ref::{InvalidSecretRef, SecretManager, SecretRef};
 pub use step::{CodeLanguage, StepId, UnknownLanguage};
 pub use time::{UnixMillis, UnixTime};

@@ -24,30 +24,50 @@ impl fmt::Display for StepId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodeLanguage {
-    /// CPython 3.
+    /// Bash, with `-euo pipefail`.
+    Bash,
+    /// JavaScript, an ECMAScript module.
+    JavaScript,
+    /// Python 3.
     Python,
+}
+
+impl CodeLanguage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bash, Self::JavaScript, Self::Python];
+
+    /// Its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::JavaScript => "javascript",
+            Self::Python => "python",
+        }
+    }
 }
 
 impl fmt::Display for CodeLanguage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Python => "python",
-        })
+        f.write_str(self.as_str())
     }
 }
 
 /// A string names no language that the sandbox runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected `python`")]
+#[error("expected `bash`, `javascript` or `python`")]
 pub struct UnknownLanguage;
 
 impl FromStr for CodeLanguage {
     type Err = UnknownLanguage;
 
+    /// As documents write it; `js` is the specification's other name for JavaScript.
     fn from_str(s: &str) -> Result<Self, UnknownLanguage> {
         match s {
-            "python" => Ok(Self::Python),
-            _ => Err(UnknownLanguage),
+            "js" => Ok(Self::JavaScript),
+            name => {
+                Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or(UnknownLanguage)
+            }
         }
     }
 }

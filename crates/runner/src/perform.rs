@@ -3,7 +3,7 @@
 //! `action → jail (permit, cell, receipt)`, `code → jail (permit) → sandbox → jail (receipt)`.
 //! Receipts are not carried here: the jail's state file is the queue that `report` delivers from.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -88,16 +88,26 @@ impl Perform for Steps {
             }
             Err(_) => return Performed::Interrupted,
         }
-        let arguments = Value::Object(code.arguments).to_string();
-        let sandboxed = self.sandboxed(&code.code, code.language, arguments.clone()).await;
-        let Some(result) = sandboxed else { return Performed::Interrupted };
+        let Ok(arguments) = serde_json::to_string(&code.input) else {
+            return Performed::done(Err(step_error(&failed("process-arguments"), &code.step)));
+        };
+        let limit_wall_s = wall_limit(code.time_left);
+        let order = SandboxOrder {
+            language: code.language,
+            code: code.code,
+            input: code.input,
+            returns: code.returns,
+            limit_wall_s,
+            limit_memory: CODE_MEMORY,
+        };
+        let Some(result) = self.sandboxed(order).await else { return Performed::Interrupted };
         let outcome = to_result(copy(&result), &code.step);
         let record = RecordCode {
             run,
             step: code.step,
             attempt: code.attempt,
             arguments,
-            limit_wall_s: CODE_WALL_S,
+            limit_wall_s,
             limit_memory: CODE_MEMORY,
             result,
         };
@@ -149,19 +159,7 @@ impl Steps {
         self.content.get(digest).await
     }
 
-    async fn sandboxed(
-        &self,
-        code: &str,
-        language: writ_model::CodeLanguage,
-        arguments: String,
-    ) -> Option<CodeResult> {
-        let order = SandboxOrder {
-            language,
-            code: code.to_owned(),
-            arguments,
-            limit_wall_s: CODE_WALL_S,
-            limit_memory: CODE_MEMORY,
-        };
+    async fn sandboxed(&self, order: SandboxOrder) -> Option<CodeResult> {
         let sandbox = Arc::clone(&self.sandbox);
         let report = tokio::task::spawn_blocking(move || sandbox.run(&order)).await;
         Some(match report.ok()??.result {
@@ -169,6 +167,15 @@ impl Steps {
             Err(failure) => CodeResult::Failed(failed(failure.code())),
         })
     }
+}
+
+/// The wall-clock limit of code whose task has this much time left; whole seconds, at least one.
+fn wall_limit(time_left: Option<Duration>) -> u32 {
+    let left = time_left.map_or(CODE_WALL_S, |left| {
+        let rounded_up = left.as_millis().div_ceil(1000);
+        u32::try_from(rounded_up).unwrap_or(u32::MAX)
+    });
+    left.clamp(1, CODE_WALL_S)
 }
 
 fn copy(result: &CodeResult) -> CodeResult {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use writ_model::{ActionName, AutomationName, CodeLanguage, ConnectionName, Digest};
+use writ_model::{ActionName, AutomationName, CodeLanguage, ConnectionName, Digest, ProcessReturn};
 
 use crate::expression::{Expression, Template};
 
@@ -22,6 +22,8 @@ pub struct Document {
     pub(crate) summary: Option<String>,
     pub(crate) input_from: Option<Template>,
     pub(crate) output_as: Option<Template>,
+    /// How long a run may take.
+    pub(crate) timeout: Option<Duration>,
     /// Task lists by pointer; the first is `/do`.
     pub(crate) lists: BTreeMap<String, Vec<Task>>,
     pub(crate) footprint: Footprint,
@@ -101,6 +103,7 @@ pub(crate) struct Task {
     pub(crate) input_from: Option<Template>,
     pub(crate) output_as: Option<Template>,
     pub(crate) export_as: Option<Template>,
+    pub(crate) timeout: Option<Duration>,
     pub(crate) then: Then,
     pub(crate) kind: Kind,
 }
@@ -125,7 +128,33 @@ pub(crate) enum Kind {
     Raise(Raise),
     Wait(Duration),
     Call { action: ActionName, version: String, connection: ConnectionName, parameters: Template },
-    Run { language: CodeLanguage, code: String, digest: Digest, arguments: Template },
+    Run(Box<Process>),
+    For(Box<For>),
+}
+
+/// A list that is done once for each item.
+#[derive(Debug, Clone)]
+pub(crate) struct For {
+    /// What expressions call the item.
+    pub(crate) each: String,
+    /// What they call its index.
+    pub(crate) at: String,
+    pub(crate) items: Expression,
+    pub(crate) condition: Option<Expression>,
+    pub(crate) list: String,
+}
+
+/// Code and what it is given.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) language: CodeLanguage,
+    pub(crate) code: String,
+    pub(crate) digest: Digest,
+    pub(crate) stdin: Option<Template>,
+    /// An object goes to standard input as JSON; a list are arguments.
+    pub(crate) arguments: Option<Template>,
+    pub(crate) environment: Option<Template>,
+    pub(crate) returns: ProcessReturn,
 }
 
 #[derive(Debug, Clone)]

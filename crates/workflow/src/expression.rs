@@ -90,6 +90,9 @@ pub enum EvaluateError {
     /// What must be an object is not.
     #[error("the expression gave something else than an object")]
     NotObject,
+    /// What must be a list is not.
+    #[error("the expression gave something else than a list")]
+    NotList,
     /// No output, or more than one.
     #[error("the expression gave {0} values instead of one")]
     Count(usize),
@@ -112,6 +115,7 @@ impl EvaluateError {
             Self::Failed => "expression-failed",
             Self::NotBoolean => "expression-not-boolean",
             Self::NotObject => "expression-not-object",
+            Self::NotList => "expression-not-list",
             Self::Count(_) => "expression-count",
             Self::Exhausted => "expression-exhausted",
             Self::TooLarge => "expression-too-large",

@@ -5,17 +5,26 @@
 //! nothing and owes nothing, so one that is delivered twice, or late, is harmless.
 //!
 //! Read: [`on`] (what an event does), `advance` (what a task does), `catch` (what an error does),
-//! `variables` (what expressions see).
+//! `each` (loops), `deadline` (timeouts), `process` (what code is given), `variables` (what
+//! expressions see).
 //! Not here: doing anything (`writ_engine`).
 
 mod advance;
 mod catch;
+mod deadline;
+mod each;
+mod process;
 mod state;
 mod variables;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use writ_model::{ActionName, CodeLanguage, ConnectionName, Digest, RunId, StepId, UnixMillis};
+use writ_model::{
+    ActionName, CodeLanguage, ConnectionName, Digest, ProcessInput, ProcessReturn, RunId, StepId,
+    UnixMillis,
+};
 
 use crate::{Budget, Document, Evaluate, StepError};
 
@@ -124,8 +133,12 @@ pub struct CodeRun {
     pub code: String,
     /// SHA-256 of its text.
     pub digest: Digest,
-    /// What it reads from stdin.
-    pub arguments: Map<String, Value>,
+    /// What it is given.
+    pub input: ProcessInput,
+    /// What its output is made from.
+    pub returns: ProcessReturn,
+    /// How much longer the tasks that it belongs to may take, if any has a timeout.
+    pub time_left: Option<Duration>,
 }
 
 /// How a run ended.

@@ -2,12 +2,14 @@
 //!
 //! Unknown members are refused everywhere: what is not run must not look as if it were.
 //!
-//! Here: the document's head. `task`: lists and kinds of tasks. `call`: what reaches outside.
-//! `catch`: errors and retries.
+//! Here: the document's head. `task`: lists and kinds of tasks. `call`: what reaches outside. `run`:
+//! code. `each`: loops. `catch`: errors, retries and timeouts.
 
 mod call;
 mod catch;
+mod each;
 mod members;
+mod run;
 mod task;
 
 use writ_model::{AutomationName, WorkspaceName, limits::BUNDLE_MAX};
@@ -27,9 +29,9 @@ use crate::{
 ///
 /// # Spec
 ///
-/// Serverless Workflow DSL 1.0; supported: `do`, `set`, `switch`, `try`, `raise`, `wait`,
-/// `call` of a system action, `run: script`, `input.from`, `output.as`, `export.as`, `if`, `then`,
-/// `use.errors`, `use.retries`.
+/// Serverless Workflow DSL 1.0; supported: `do`, `for`, `set`, `switch`, `try`, `raise`,
+/// `wait`, `call` of a system action, `run: script`, `run: shell`, `input.from`, `output.as`,
+/// `export.as`, `if`, `then`, `timeout`, `use.errors`, `use.retries`, `use.timeouts`.
 pub fn parse(source: &str) -> Result<Document, Vec<Diagnostic>> {
     if source.len() > BUNDLE_MAX {
         return Err(vec![Diagnostic {
@@ -52,14 +54,16 @@ fn document(root: &Node) -> Result<Document, Vec<Diagnostic>> {
     let input = transform(members.optional("input"), "from", &Scope::DOCUMENT_INPUT);
     let output = transform(members.optional("output"), "as", &Scope::DOCUMENT_OUTPUT);
     let reusable = Reusable::read(members.optional("use")).map_err(one)?;
+    let timeout = members.optional("timeout").map(|node| reusable.timeout(node));
     let body = members.required("do").map_err(one)?;
     let mut tasks = Tasks::new(name.workspace().clone(), reusable);
-    members.finish("document, use, input, output, do").unwrap_or_else(|f| tasks.found(f));
+    members.finish("document, use, input, output, timeout, do").unwrap_or_else(|f| tasks.found(f));
     let input_from = input.unwrap_or_else(|finding| tasks.found(finding));
     let output_as = output.unwrap_or_else(|finding| tasks.found(finding));
+    let timeout = timeout.transpose().unwrap_or_else(|finding| tasks.found(finding));
     tasks.list("/do".to_owned(), body).unwrap_or_else(|finding| tasks.found(finding));
     let (lists, footprint) = tasks.finish()?;
-    Ok(Document { name, version, title, summary, input_from, output_as, lists, footprint })
+    Ok(Document { name, version, title, summary, input_from, output_as, timeout, lists, footprint })
 }
 
 type Header = (AutomationName, String, Option<String>, Option<String>);

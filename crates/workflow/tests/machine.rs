@@ -33,7 +33,13 @@ do:
         - big: {when: '${ $context.first.count > 5 }', then: inner}
         - otherwise: {then: last}
   - inner:
+      timeout: {after: PT20S}
       do:
+        - each:
+            for: {each: letter, in: '["a", "b", "c"]', at: place}
+            while: $place < 2
+            do:
+              - look: {run: {shell: {command: 'echo "$1"', arguments: ['${ $letter }']}}}
         - one: {set: {inner: true}, then: exit}
         - two: {set: {never: true}}
   - last: {set: {done: true, count: "${ $context.first.count }"}}

@@ -16,6 +16,7 @@ pub(super) const PURE: &[&str] = &["model", "evidence", "policy", "workflow", "j
 
 /// All crates; each may depend on those before it.
 const ORDER: &[&str] = &[
+    "quickjs",
     "model",
     "evidence",
     "policy",

@@ -1,73 +1,58 @@
-//! Which CPython runs code steps, and what of the machine it needs to see.
+//! Which interpreters run code steps, and what of the machine each needs to see.
 //!
-//! Asked once, at a launcher's start: the interpreter itself says where its standard library is
-//! and, after loading its extension modules, which shared libraries they pulled in.
+//! Asked once, at a launcher's start: CPython itself says where its standard library is; of the
+//! others the dynamic loader says which shared libraries they need.
 //!
 //! Invariants:
-//! * Only fixed places are looked in; neither `PATH` nor the environment chooses the interpreter.
-//! * A directory is listed once: none lies beneath another.
+//! * Only fixed places are looked in; neither `PATH` nor the environment chooses an interpreter.
+//! * What an interpreter may read and execute is a list of this file's making: of `readable`
+//!   nothing can be executed, and of two places none lies beneath the other.
 //!
 //! Not here: putting these into a root (`root`).
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
-use serde::Deserialize;
+use writ_model::CodeLanguage;
 
-/// Where an interpreter is looked for; the distribution's own first, because it is in no home.
-const CANDIDATES: [&str; 3] =
-    ["/usr/bin/python3", "/usr/local/bin/python3", "/opt/python3/bin/python3"];
+mod bash;
+mod javascript;
+mod loader;
+mod python;
 
-/// Where glibc programs have their loader.
-#[cfg(target_arch = "x86_64")]
-const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
-#[cfg(target_arch = "aarch64")]
-const LOADER: &str = "/lib/ld-linux-aarch64.so.1";
+use loader::Loader;
 
-/// Loads every extension module that comes with the interpreter, except those that talk to
-/// terminals and displays, and prints what was needed for it.
-const QUESTION: &str = "
-import importlib, json, os, sys, sysconfig
-dynload = os.path.join(sysconfig.get_path('platstdlib'), 'lib-dynload')
-for name in sorted(os.listdir(dynload)) if os.path.isdir(dynload) else []:
-    module = name.split('.')[0]
-    if module.endswith(('_tkinter', 'readline', '_curses', '_curses_panel')) or 'test' in module:
-        continue
-    try:
-        importlib.import_module(module)
-    except Exception:
-        pass
-with open('/proc/self/maps') as maps:
-    mapped = {line.split(None, 5)[5].strip() for line in maps if '/' in line}
-print(json.dumps({
-    'version': list(sys.version_info[:2]),
-    'executable': os.readlink('/proc/self/exe'),
-    'libraries': sorted(p for p in mapped if '.so' in os.path.basename(p)),
-    'stdlib': sorted({os.path.realpath(sysconfig.get_path(k)) for k in ('stdlib', 'platstdlib')}),
-}))
-";
+/// Address space beyond the memory limit where a control group counts memory proper: allocators
+/// and thread stacks reserve far more than they use.
+const ADDRESS_SPACE: u64 = 1 << 30;
 
 /// Why there is no interpreter.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum InterpreterError {
-    /// There is none. Install the package `python3`.
-    #[error("cannot find python3 in /usr/bin, /usr/local/bin or /opt/python3/bin")]
-    NotFound,
+    /// There is none. Install the package that it comes in.
+    #[error("cannot find an interpreter of {language}: {places}")]
+    NotFound {
+        /// Of which language.
+        language: CodeLanguage,
+        /// Where was looked, and what else it would take.
+        places: String,
+    },
     /// It could not be started.
-    #[error("cannot start the interpreter `{}`", path.display())]
+    #[error("cannot start `{}`", path.display())]
     Start {
         /// Which.
         path: PathBuf,
         /// The kernel's reason.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
-    /// It did not answer, or is no CPython 3.
-    #[error("the interpreter `{}` did not say where its parts are", path.display())]
+    /// It did not answer, or is not what its name says.
+    #[error("`{}` did not say where its parts are", path.display())]
     Answer {
         /// Which.
         path: PathBuf,
@@ -75,143 +60,129 @@ pub enum InterpreterError {
 }
 
 impl InterpreterError {
+    fn start(path: &Path, source: io::Error) -> Self {
+        Self::Start { path: path.to_owned(), source: Arc::new(source) }
+    }
+
     /// The stable code of this error.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound => "interpreter-not-found",
+            Self::NotFound { .. } => "interpreter-not-found",
             Self::Start { .. } | Self::Answer { .. } => "interpreter-unusable",
         }
     }
 }
 
-/// A CPython and everything it needs to run.
+/// An interpreter and everything it needs to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
-    /// Major and minor version.
-    pub version: (u32, u32),
-    /// The program, no link.
+    /// What it runs.
+    pub language: CodeLanguage,
+    /// What it is, with its version: `CPython 3.11`.
+    pub name: String,
+    /// The program, no link, as its root has it.
     pub(crate) executable: PathBuf,
+    /// Where the machine has it, if elsewhere: what is beneath `/tmp`, say, can't be seen there.
+    pub(crate) installed: Option<PathBuf>,
+    /// What it is started with, before the code's path.
+    pub(crate) arguments: Vec<String>,
+    /// Where the code lies in its root.
+    pub(crate) code_path: &'static str,
+    /// Further programs that it may execute.
+    pub(crate) programs: BTreeSet<PathBuf>,
     /// The program that loads it, as its header names it.
     pub(crate) loader: PathBuf,
-    /// The standard library and the places of shared libraries.
-    pub(crate) directories: BTreeSet<PathBuf>,
+    /// Files and directories that may be read: the standard library, shared libraries.
+    pub(crate) readable: BTreeSet<PathBuf>,
     /// Links to make: where, and to what.
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
+    /// A file beside the code: its path and its text.
+    pub(crate) prelude: Option<(&'static str, &'static str)>,
+    /// Address space beyond the memory limit, in a control group.
+    pub(crate) address_space: u64,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    version: (u32, u32),
-    executable: PathBuf,
-    libraries: Vec<PathBuf>,
-    stdlib: Vec<PathBuf>,
+/// What was found for each language, once.
+#[derive(Debug)]
+pub struct Interpreters {
+    found: Vec<(CodeLanguage, Result<Interpreter, InterpreterError>)>,
+}
+
+impl Interpreters {
+    /// Looks for all of them. JavaScript is run by Node.js where there is one and `in_cgroup`
+    /// holds (it needs more address space than may be had without), else by `writ-quickjs`, which
+    /// is looked for in `beside`, the folder of Writ's own executables.
+    #[must_use]
+    pub fn discover(beside: Option<&Path>, in_cgroup: bool) -> Self {
+        let found = CodeLanguage::ALL.map(|language| {
+            let found = Loader::find().and_then(|loader| match language {
+                CodeLanguage::Bash => bash::discover(&loader),
+                CodeLanguage::JavaScript => javascript::discover(&loader, beside, in_cgroup),
+                CodeLanguage::Python => python::discover(&loader),
+            });
+            (language, found)
+        });
+        Self { found: found.into() }
+    }
+
+    /// The interpreter of a language.
+    ///
+    /// # Errors
+    ///
+    /// [`InterpreterError`]: why there is none here.
+    pub fn of(&self, language: CodeLanguage) -> Result<&Interpreter, InterpreterError> {
+        let found = self.found.iter().find(|(known, _)| *known == language);
+        match found {
+            Some((_, found)) => found.as_ref().map_err(Clone::clone),
+            None => Err(InterpreterError::NotFound { language, places: String::new() }),
+        }
+    }
+
+    /// What each language has.
+    pub fn all(
+        &self,
+    ) -> impl Iterator<Item = (CodeLanguage, Result<&Interpreter, &InterpreterError>)> {
+        self.found.iter().map(|(language, found)| (*language, found.as_ref()))
+    }
 }
 
 impl Interpreter {
-    /// Finds the machine's interpreter and asks it what it needs.
-    ///
-    /// # Errors
-    ///
-    /// * [`InterpreterError::NotFound`], or why the first one found can't be used.
-    pub fn discover() -> Result<Self, InterpreterError> {
-        let found = CANDIDATES.iter().map(Path::new).find(|path| path.exists());
-        Self::at(found.ok_or(InterpreterError::NotFound)?)
-    }
-
-    /// Asks this interpreter what it needs.
-    ///
-    /// # Errors
-    ///
-    /// * [`InterpreterError::Start`], [`InterpreterError::Answer`].
-    pub fn at(path: &Path) -> Result<Self, InterpreterError> {
-        let unusable = || InterpreterError::Answer { path: path.to_owned() };
-        let output = Command::new(path)
-            .args(["-I", "-S", "-B", "-c", QUESTION])
-            .env_clear()
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .map_err(|source| InterpreterError::Start { path: path.to_owned(), source })?;
-        let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|_| unusable())?;
-        if answer.version.0 != 3 || answer.libraries.is_empty() {
-            return Err(unusable());
-        }
-        let real_loader = fs::canonicalize(LOADER).map_err(|_| unusable())?;
-        Ok(Self::from_answer(answer, &real_loader))
-    }
-
-    fn from_answer(answer: Answer, real_loader: &Path) -> Self {
-        let libraries = answer.libraries.iter().map(PathBuf::as_path).chain([real_loader]);
-        let places = libraries.filter_map(Path::parent).map(Path::to_owned);
-        let directories = outermost(places.chain(answer.stdlib).collect());
-        let loader = PathBuf::from(LOADER);
-        let linked = !directories.iter().any(|dir| loader.starts_with(dir));
-        let links = if linked { vec![(loader.clone(), real_loader.to_owned())] } else { vec![] };
-        Self { version: answer.version, executable: answer.executable, loader, directories, links }
-    }
-
-    /// Every file and directory of the machine that must be visible.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        let executable = Some(&self.executable)
-            .filter(|path| !self.directories.iter().any(|dir| path.starts_with(dir)));
-        executable.into_iter().chain(&self.directories).map(PathBuf::as_path)
+    /// Every file and directory that must be visible: where the machine has it, and where its root
+    /// does.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        let executable = self.executable.as_path();
+        let executable = (self.installed.as_deref().unwrap_or(executable), executable);
+        let same = |path| (path, path);
+        let programs = self.programs.iter().map(PathBuf::as_path).map(same);
+        let alone = [executable].into_iter().chain(programs);
+        let alone =
+            alone.filter(|(_, path)| !self.readable.iter().any(|dir| path.starts_with(dir)));
+        alone.chain(self.readable.iter().map(PathBuf::as_path).map(same))
     }
 }
 
-/// Those that lie beneath no other.
-fn outermost(directories: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    let all: Vec<PathBuf> = directories.iter().cloned().collect();
-    let beneath = |dir: &PathBuf| all.iter().any(|other| dir != other && dir.starts_with(other));
-    directories.into_iter().filter(|dir| !beneath(dir)).collect()
+/// What a program says when it is started with these arguments.
+fn answer(program: &Path, arguments: &[&str]) -> Result<String, InterpreterError> {
+    let output = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .map_err(|source| InterpreterError::start(program, source))?;
+    let text = String::from_utf8(output.stdout).unwrap_or_default().trim().to_owned();
+    if !output.status.success() || text.is_empty() {
+        return Err(InterpreterError::Answer { path: program.to_owned() });
+    }
+    Ok(text)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_beneath_another_is_not_listed() {
-        let answer = answer(&["/usr/lib/libz.so.1"], &["/usr/lib/python3.14"]);
-
-        let interpreter = Interpreter::from_answer(answer, Path::new("/usr/lib/ld.so"));
-
-        assert_eq!(interpreter.directories, BTreeSet::from(["/usr/lib".into()]));
-    }
-
-    #[test]
-    fn a_loader_that_is_a_link_is_linked_to_where_it_is_bound() {
-        let real = Path::new("/usr/lib/x86_64-linux-gnu/ld-linux.so.2");
-        let answer = answer(&["/usr/lib/x86_64-linux-gnu/libc.so.6"], &["/usr/lib/python3.11"]);
-
-        let interpreter = Interpreter::from_answer(answer, real);
-
-        assert_eq!(interpreter.links, vec![(LOADER.into(), real.to_owned())]);
-        assert_eq!(
-            interpreter.paths().collect::<Vec<_>>(),
-            ["/usr/bin/python3.11", "/usr/lib/python3.11", "/usr/lib/x86_64-linux-gnu"]
-                .map(Path::new)
-        );
-    }
-
-    #[test]
-    fn something_that_is_no_interpreter_is_refused() {
-        assert!(matches!(
-            Interpreter::at(Path::new("/bin/true")),
-            Err(InterpreterError::Answer { .. })
-        ));
-        assert!(matches!(
-            Interpreter::at(Path::new("/nonexistent/python3")),
-            Err(InterpreterError::Start { .. })
-        ));
-    }
-
-    fn answer(libraries: &[&str], stdlib: &[&str]) -> Answer {
-        Answer {
-            version: (3, 11),
-            executable: "/usr/bin/python3.11".into(),
-            libraries: libraries.iter().map(PathBuf::from).collect(),
-            stdlib: stdlib.iter().map(PathBuf::from).collect(),
-        }
-    }
+/// The first of these that exists.
+fn first_of(
+    language: CodeLanguage,
+    places: &[&'static str],
+) -> Result<&'static Path, InterpreterError> {
+    let found = places.iter().copied().map(Path::new).find(|path| path.exists());
+    found.ok_or_else(move || InterpreterError::NotFound { language, places: places.join(", ") })
 }

@@ -4,7 +4,7 @@
 
 use super::When;
 
-/// What any Rust process with descriptors, timers and memory needs, and CPython too.
+/// What any Rust process with descriptors, timers and memory needs.
 pub(super) const CORE: &[i64] = &[
     // Descriptors that are already there. Connected sockets arrive by `recvmsg`.
     libc::SYS_read,
@@ -127,8 +127,8 @@ pub(super) const NARROWED: &[(i64, When)] = &[
     (libc::SYS_ioctl, When::OneOf { argument: 1, values: &[libc::FIONBIO, libc::FIOCLEX] }),
 ];
 
-/// What CPython needs beyond that, all of it on files that the root and landlock allow.
-pub(super) const PYTHON: &[i64] = &[
+/// What interpreters need beyond that, all of it on files that the root and landlock allow.
+pub(super) const INTERPRETER: &[i64] = &[
     libc::SYS_mmap,
     libc::SYS_mprotect,
     libc::SYS_msync,
@@ -227,7 +227,7 @@ pub(super) const PYTHON: &[i64] = &[
 ];
 
 /// `TIOCSTI`, which types into a terminal, is among those left out.
-const PYTHON_IOCTLS: When = When::OneOf {
+const INTERPRETER_IOCTLS: When = When::OneOf {
     argument: 1,
     values: &[
         libc::FIONBIO,
@@ -239,7 +239,7 @@ const PYTHON_IOCTLS: When = When::OneOf {
     ],
 };
 
-const PYTHON_PRCTLS: When = When::OneOf {
+const INTERPRETER_PRCTLS: When = When::OneOf {
     argument: 0,
     values: &[libc::PR_SET_NAME.unsigned_abs() as u64, libc::PR_GET_NAME.unsigned_abs() as u64],
 };
@@ -249,18 +249,18 @@ const CLONE_NAMESPACES: u64 = 0x7e02_0000;
 const CLONE_THREAD: u64 = libc::CLONE_THREAD.unsigned_abs() as u64;
 
 /// Processes and threads, none of them in a new namespace.
-pub(super) const PYTHON_PROCESSES: &[(i64, When)] = &[
+pub(super) const INTERPRETER_PROCESSES: &[(i64, When)] = &[
     (libc::SYS_clone, When::Masked { argument: 0, mask: CLONE_NAMESPACES, value: 0 }),
-    (libc::SYS_ioctl, PYTHON_IOCTLS),
-    (libc::SYS_prctl, PYTHON_PRCTLS),
+    (libc::SYS_ioctl, INTERPRETER_IOCTLS),
+    (libc::SYS_prctl, INTERPRETER_PRCTLS),
 ];
 
 /// Threads alone, so that a limit on one process's memory is a limit on all of it.
-pub(super) const PYTHON_THREADS: &[(i64, When)] = &[
+pub(super) const INTERPRETER_THREADS: &[(i64, When)] = &[
     (
         libc::SYS_clone,
         When::Masked { argument: 0, mask: CLONE_NAMESPACES | CLONE_THREAD, value: CLONE_THREAD },
     ),
-    (libc::SYS_ioctl, PYTHON_IOCTLS),
-    (libc::SYS_prctl, PYTHON_PRCTLS),
+    (libc::SYS_ioctl, INTERPRETER_IOCTLS),
+    (libc::SYS_prctl, INTERPRETER_PRCTLS),
 ];

@@ -1,6 +1,7 @@
 //! The sandbox: CPython with hostile code in it.
 
 use std::{
+    collections::BTreeMap,
     os::fd::AsRawFd,
     time::{Duration, Instant},
 };
@@ -8,11 +9,11 @@ use std::{
 use writ_confine::{
     CgroupParent, Channel, ConfineError, fork_worker,
     sandbox::{
-        Interpreter, SandboxLimits, SandboxOutcome, SandboxResult, SandboxSpec, WrittenOutput, run,
-        spawn,
+        Interpreter, Interpreters, SandboxLimits, SandboxOutcome, SandboxResult, SandboxSpec,
+        WrittenOutput, run, spawn,
     },
 };
-use writ_model::MeasureName;
+use writ_model::{CodeLanguage, MeasureName};
 
 use crate::{Test, tests};
 
@@ -542,12 +543,18 @@ fn run_limited(code: &str, limit: impl FnOnce(&mut SandboxLimits)) -> SandboxRes
 
 fn spec(code: &str) -> SandboxSpec {
     SandboxSpec {
-        interpreter: Interpreter::discover().unwrap(),
+        interpreter: python(),
         code: code.as_bytes().to_vec(),
+        arguments: Vec::new(),
+        environment: BTreeMap::new(),
         limits: SandboxLimits { wall: Duration::from_secs(20), ..SandboxLimits::default() },
         broker: None,
         uid_shared: true,
     }
+}
+
+fn python() -> Interpreter {
+    Interpreters::discover(None, true).of(CodeLanguage::Python).unwrap().clone()
 }
 
 fn groups() -> Option<CgroupParent> {

@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     os::unix::process::CommandExt,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Instant,
 };
@@ -17,6 +18,8 @@ use std::{
 mod cells;
 #[cfg(test)]
 mod code_steps;
+#[cfg(test)]
+mod languages;
 #[cfg(test)]
 mod machine;
 
@@ -52,7 +55,7 @@ fn run_all(out: &mut impl Write, user: u32) -> io::Result<(u32, u32)> {
     let filter = env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let wanted = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
     let (mut passed, mut failed) = (0, 0);
-    let tests = [cells::TESTS, code_steps::TESTS, machine::TESTS].concat();
+    let tests = [cells::TESTS, code_steps::TESTS, languages::TESTS, machine::TESTS].concat();
     for (name, test) in tests.into_iter().filter(|(name, _)| wanted(name)) {
         let start = Instant::now();
         let ok = catch_unwind(AssertUnwindSafe(test)).is_ok();
@@ -65,9 +68,19 @@ fn run_all(out: &mut impl Write, user: u32) -> io::Result<(u32, u32)> {
     Ok((passed, failed))
 }
 
+/// The folder that Writ's executables lie in: above the tests' own, or copied beside them.
+fn executables() -> io::Result<PathBuf> {
+    let own = env::current_exe()?;
+    let above = if env::var_os(SECOND_RUN).is_some() { 1 } else { 2 };
+    own.ancestors().nth(above).map(Path::to_owned).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
 fn run_as_ordinary_user() -> io::Result<bool> {
-    let copy = env::temp_dir().join(format!("writ-confinement-{}", std::process::id()));
+    let folder = env::temp_dir().join(format!("writ-confinement-{}", std::process::id()));
+    fs::create_dir(&folder)?;
+    let copy = folder.join("confinement");
     fs::copy(env::current_exe()?, &copy)?;
+    fs::copy(executables()?.join("writ-quickjs"), folder.join("writ-quickjs"))?;
     let status = Command::new(&copy)
         .args(env::args().skip(1))
         .env(SECOND_RUN, "1")
@@ -75,6 +88,6 @@ fn run_as_ordinary_user() -> io::Result<bool> {
         .gid(ORDINARY_USER)
         .uid(ORDINARY_USER)
         .status();
-    fs::remove_file(&copy)?;
+    fs::remove_dir_all(&folder)?;
     Ok(status?.success())
 }

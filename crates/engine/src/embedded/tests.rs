@@ -156,7 +156,8 @@ impl Perform for Service {
     }
 
     async fn run_code(&self, _run: RunId, code: CodeRun) -> Performed {
-        Performed::done(Ok(next(&code.arguments)))
+        let arguments: Value = serde_json::from_str(&code.input.stdin).unwrap();
+        Performed::done(Ok(next(arguments.as_object().unwrap())))
     }
 
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {

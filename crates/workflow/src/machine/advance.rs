@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use writ_model::StepId;
 
 use super::{
-    ActionCall, CodeRun, Effect, Machine, Outcome, RunFacts,
+    ActionCall, CodeRun, Effect, Machine, Outcome, RunFacts, process,
     state::{Entered, Frame, FrameKind, Pending, WaitsFor},
     variables::About,
 };
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Tasks that one run may do; past it the run faults, so that a loop of `then` ends.
-const TASKS_MAX: u32 = 10_000;
+pub(super) const TASKS_MAX: u32 = 10_000;
 
 /// What moving on came to: an effect that is owed, nothing yet, or an error to be caught.
 pub(super) type Moved = Result<Option<Effect>, Box<StepError>>;
@@ -36,6 +36,7 @@ impl<'a, E: Evaluate> Machine<'a, E> {
             return Vec::new();
         }
         self.state.run = Some(run);
+        self.state.deadline = self.document.timeout.map(|after| self.now.plus(after));
         if let Err(error) = measure(&input) {
             return self.go_on(Err(Box::new(failure(&error, "/input"))));
         }
@@ -69,6 +70,9 @@ impl<'a, E: Evaluate> Machine<'a, E> {
                 Err(error) => Err(Box::new(failure(&error, pointer))),
             },
             Err(mut error) => {
+                if let Some(expired) = self.expired(self.now) {
+                    return self.go_on(Err(expired));
+                }
                 error.instance.get_or_insert_with(|| pointer.clone());
                 Err(Box::new(error))
             }
@@ -80,6 +84,12 @@ impl<'a, E: Evaluate> Machine<'a, E> {
         let waited = |waits_for| Pending { step: step.clone(), attempt, waits_for };
         if self.takes(&waited(WaitsFor::Retry)) {
             return self.go_on(Ok(None));
+        }
+        if self.takes(&waited(WaitsFor::Deadline)) {
+            // Clocks differ a little: the timer was set for the deadline, so it is over.
+            let at = self.deadline().map_or(self.now, |deadline| deadline.max(self.now));
+            let expired = self.expired(at);
+            return self.go_on(expired.map_or(Ok(None), Err));
         }
         if !self.takes(&waited(WaitsFor::Timer)) {
             return Vec::new();
@@ -112,7 +122,10 @@ impl<'a, E: Evaluate> Machine<'a, E> {
                 Err(error) => self.catch(*error),
                 Ok(None) => match self.next_task() {
                     None => self.close_list(),
-                    Some(task) => self.enter(task),
+                    Some(task) => match self.expired(self.now) {
+                        Some(error) => Err(error),
+                        None => self.enter(task),
+                    },
                 },
             };
         }
@@ -125,6 +138,10 @@ impl<'a, E: Evaluate> Machine<'a, E> {
 
     /// A list is done: so is the task that it belongs to, or the run.
     fn close_list(&mut self) -> Moved {
+        let innermost = self.state.frames.last();
+        if innermost.is_some_and(|frame| matches!(frame.kind, FrameKind::For { .. })) {
+            return self.next_item();
+        }
         let value = self.state.frames.pop().map_or(Value::Null, |frame| frame.value);
         if self.state.frames.is_empty() {
             return self.complete(value).map(Some);
@@ -145,11 +162,7 @@ impl<'a, E: Evaluate> Machine<'a, E> {
     }
 
     fn enter(&mut self, task: &'a Task) -> Moved {
-        self.state.tasks_done = self.state.tasks_done.saturating_add(1);
-        if self.state.tasks_done > TASKS_MAX {
-            let error = StepError::standard("runtime", 500, "too-many-tasks", &task.pointer);
-            return Err(Box::new(error));
-        }
+        self.count_task(|_| task.pointer.clone())?;
         let failed = |error: EvaluateError| Box::new(failure(&error, &task.pointer));
         let raw = self.state.frames.last().map_or(Value::Null, |frame| frame.value.clone());
         // Carrying data from task to task is work too.
@@ -167,7 +180,8 @@ impl<'a, E: Evaluate> Machine<'a, E> {
             self.transformed(task.input_from.as_ref(), raw.clone(), &variables).map_err(failed)?;
         drop(variables);
         let step = self.next_step(task);
-        let entered = Entered { step: step.clone(), raw, input, started_at: self.now };
+        let deadline = task.timeout.map(|after| self.now.plus(after));
+        let entered = Entered { step: step.clone(), raw, input, started_at: self.now, deadline };
         let done = self.perform(task, &entered)?;
         if let Some(frame) = self.state.frames.last_mut() {
             frame.task = Some(entered);
@@ -175,8 +189,9 @@ impl<'a, E: Evaluate> Machine<'a, E> {
         match done {
             Done::Output(output, then) => self.leave(output, then).map(|()| None),
             Done::Below(frame) => {
+                let is_loop = matches!(frame.kind, FrameKind::For { .. });
                 self.state.frames.push(*frame);
-                Ok(None)
+                if is_loop { self.begin_item() } else { Ok(None) }
             }
             Done::Waits(effect, waits_for) => {
                 self.state.pending = Some(Pending { step, attempt: 1, waits_for });
@@ -201,6 +216,7 @@ impl<'a, E: Evaluate> Machine<'a, E> {
         let fill = |template: &Template| {
             template.fill(self.evaluate, input, &variables, &self.budget).map_err(failed)
         };
+        let deadline = self.deadline().into_iter().chain(entered.deadline).min();
         Ok(match &task.kind {
             Kind::Do { list } => Done::Below(Box::new(frame(list, input.clone(), FrameKind::List))),
             Kind::Set(template) => Done::Output(fill(template)?, None),
@@ -214,8 +230,9 @@ impl<'a, E: Evaluate> Machine<'a, E> {
             }
             Kind::Raise(raise) => return Err(Box::new(raised(raise, &task.pointer, fill)?)),
             Kind::Wait(duration) => {
-                let at = self.now.plus(*duration);
-                Done::Waits(Effect::StartTimer { step, attempt: 1, at }, WaitsFor::Timer)
+                let over = self.now.plus(*duration);
+                let (at, waits_for) = Self::wait_until(over, WaitsFor::Timer, deadline);
+                Done::Waits(Effect::StartTimer { step, attempt: 1, at }, waits_for)
             }
             Kind::Call { action, version, connection, parameters } => {
                 let call = ActionCall {
@@ -228,16 +245,21 @@ impl<'a, E: Evaluate> Machine<'a, E> {
                 };
                 Done::Waits(Effect::CallAction(call), WaitsFor::Action)
             }
-            Kind::Run { language, code, digest, arguments } => {
+            Kind::Run(process) => {
                 let run = CodeRun {
                     step,
                     attempt: 1,
-                    language: *language,
-                    code: code.clone(),
-                    digest: *digest,
-                    arguments: object(fill(arguments)?).map_err(failed)?,
+                    language: process.language,
+                    code: process.code.clone(),
+                    digest: process.digest,
+                    input: process::input(process, &task.pointer, fill)?,
+                    returns: process.returns,
+                    time_left: deadline.map(|over| over.until(self.now)),
                 };
                 Done::Waits(Effect::RunCode(run), WaitsFor::Code)
+            }
+            Kind::For(definition) => {
+                Done::Below(Box::new(self.loop_frame(task, definition, entered).map_err(failed)?))
             }
         })
     }

@@ -121,9 +121,10 @@ impl<'a, E: Evaluate> Machine<'a, E> {
         };
         let kind = FrameKind::Try { attempt: next, started_at: failed.started_at };
         self.state.frames.push(frame(&failed.definition.body, failed.entered.input, kind));
-        let waits_for = WaitsFor::Retry;
+        let over = self.now.plus(delay);
+        let (at, waits_for) = Self::wait_until(over, WaitsFor::Retry, self.deadline());
         self.state.pending = Some(Pending { step: step.clone(), attempt, waits_for });
-        Effect::StartTimer { step, attempt, at: self.now.plus(delay) }
+        Effect::StartTimer { step, attempt, at }
     }
 
     fn handle(&mut self, failed: Failed<'a>, error: StepError) -> Moved {

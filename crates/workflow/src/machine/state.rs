@@ -15,6 +15,8 @@ use crate::StepError;
 pub struct State {
     pub(super) version: u32,
     pub(super) run: Option<RunFacts>,
+    /// When the run has timed out.
+    pub(super) deadline: Option<UnixMillis>,
     /// What the run was given; `$workflow.input`.
     pub(super) raw_input: Value,
     /// What the document's `input.from` made of it.
@@ -55,6 +57,8 @@ pub(super) enum FrameKind {
     },
     /// The list of a `catch`, which sees the error.
     Catch { variable: String, error: StepError },
+    /// The list of a `for`, at one of the items.
+    For { each: String, at: String, items: Vec<Value>, index: usize },
 }
 
 /// A task that was entered.
@@ -66,6 +70,8 @@ pub(super) struct Entered {
     /// What `input.from` made of it; `$input`.
     pub(super) input: Value,
     pub(super) started_at: UnixMillis,
+    /// When it has timed out.
+    pub(super) deadline: Option<UnixMillis>,
 }
 
 /// The effect in flight.
@@ -84,6 +90,8 @@ pub(super) enum WaitsFor {
     Code,
     Timer,
     Retry,
+    /// A wait that is cut short: something times out before it is over.
+    Deadline,
 }
 
 impl Default for State {
@@ -99,6 +107,7 @@ impl State {
         Self {
             version: SEMANTICS_VERSION,
             run: None,
+            deadline: None,
             raw_input: Value::Null,
             input: Value::Null,
             context: Value::Null,

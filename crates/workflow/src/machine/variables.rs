@@ -1,5 +1,6 @@
 //! What expressions see beside their input: `$context`, `$input`, `$output`, `$task`, `$workflow`,
-//! `$runtime`, and the errors of the `catch`es around them.
+//! `$runtime`, the errors of the `catch`es
+//! and the items of the `for`s around them.
 //!
 //! Which of them an expression may name is settled when the document is read.
 
@@ -38,8 +39,16 @@ impl<E> Machine<'_, E> {
         }
         variables.insert("task", Variable::made(move || described(about)));
         for frame in &self.state.frames {
-            if let FrameKind::Catch { variable, error } = &frame.kind {
-                variables.insert(variable, Variable::made(|| error.to_value()));
+            match &frame.kind {
+                FrameKind::Catch { variable, error } => {
+                    variables.insert(variable, Variable::made(|| error.to_value()));
+                }
+                FrameKind::For { each, at, items, index } => {
+                    let item = items.get(*index).unwrap_or(&Value::Null);
+                    variables.insert(each, Variable::Lent(item));
+                    variables.insert(at, Variable::made(|| (*index).into()));
+                }
+                FrameKind::List | FrameKind::Try { .. } => {}
             }
         }
         variables

@@ -1,12 +1,11 @@
-//! Tasks that reach outside: `call` of a system action, `run: script`. They make the footprint.
+//! `call` of a system action: it reaches outside, so it makes a part of the footprint.
 
-use writ_evidence::digest::sha256;
 use writ_model::{ActionName, ConnectionName};
 
-use super::{is_version, members::Members, task::Tasks, text};
+use super::{is_version, task::Tasks, text};
 use crate::{
     Diagnostic,
-    document::{ActionUse, CodeUse, Kind},
+    document::{ActionUse, Kind},
     expression::Template,
     node::{Node, NodeValue},
 };
@@ -51,44 +50,6 @@ impl Tasks<'_> {
             connection: connection.clone(),
         });
         Ok(Kind::Call { action, version, connection, parameters: Template::Object(parameters) })
-    }
-
-    pub(super) fn script(&mut self, node: &Node) -> Result<Kind, Diagnostic> {
-        let mut members = Members::of(node, "`run`")?;
-        let script = members.optional("script");
-        members.finish("script")?;
-        let script =
-            script.ok_or_else(|| node.finding("missing", "`run` is empty", "supported: script"))?;
-        let mut members = Members::of(script, "`script`")?;
-        let language = members.required("language")?;
-        let known = text(language)?.parse().map_err(|_| {
-            language.finding("language", "not a language that is supported", "supported: python")
-        })?;
-        let code = members.required("code")?;
-        let arguments = members.optional("arguments");
-        members.finish("language, code, arguments")?;
-        let source = text(code)?.to_owned();
-        if source.trim_start().starts_with("${") {
-            let cause = "code is built by an expression";
-            return Err(code.finding("code", cause, "write it literally, and pass `arguments`"));
-        }
-        let arguments = match arguments {
-            Some(node) => self.arguments(node)?,
-            None => Template::Object(Vec::new()),
-        };
-        let digest = sha256(source.as_bytes());
-        self.footprint.code.insert(CodeUse { language: known, digest });
-        Ok(Kind::Run { language: known, code: source, digest, arguments })
-    }
-
-    fn arguments(&self, node: &Node) -> Result<Template, Diagnostic> {
-        match Template::read(node, &self.scope())? {
-            template @ (Template::Object(_) | Template::Expression(_)) => Ok(template),
-            Template::Literal(_) | Template::List(_) => {
-                let cause = "`arguments` is neither a mapping nor an expression";
-                Err(node.finding("arguments", cause, "write `arguments: {name: value}`"))
-            }
-        }
     }
 }
 

@@ -21,6 +21,7 @@ const RETRIES_MAX: u64 = 100;
 pub(super) struct Reusable<'n> {
     errors: BTreeMap<&'n str, &'n Node>,
     retries: BTreeMap<&'n str, &'n Node>,
+    timeouts: BTreeMap<&'n str, &'n Node>,
 }
 
 impl<'n> Reusable<'n> {
@@ -30,7 +31,11 @@ impl<'n> Reusable<'n> {
         let mut members = Members::of(node, "`use`")?;
         let errors = named(members.optional("errors"))?;
         let retries = named(members.optional("retries"))?;
-        members.finish("errors, retries")?;
+        let timeouts = named(members.optional("timeouts"))?;
+        members.finish("errors, retries, timeouts")?;
+        for timeout in timeouts.values() {
+            after(timeout)?;
+        }
         for error in errors.values() {
             raised(error, &Scope::task(&[]))?;
         }
@@ -38,8 +43,25 @@ impl<'n> Reusable<'n> {
         for policy in retries.values() {
             retry(policy, &Scope::task(&caught))?;
         }
-        Ok(Self { errors, retries })
+        Ok(Self { errors, retries, timeouts })
     }
+
+    /// A `timeout`, in place or by its name.
+    pub(super) fn timeout(&self, node: &Node) -> Result<Duration, Diagnostic> {
+        let Some(name) = node.as_str() else { return after(node) };
+        let known = self.timeouts.get(name).copied().ok_or_else(|| {
+            let cause = format!("`use.timeouts` has no `{name}`");
+            node.finding("reference", cause, "define it in `use.timeouts`, or in place")
+        })?;
+        after(known)
+    }
+}
+
+fn after(node: &Node) -> Result<Duration, Diagnostic> {
+    let mut members = Members::of(node, "a timeout")?;
+    let after = duration::read(members.required("after")?)?;
+    members.finish("after")?;
+    Ok(after)
 }
 
 /// A mapping from names to definitions.
@@ -89,9 +111,9 @@ impl Tasks<'_> {
             Some(node) => variable(node)?,
             None => "error".to_owned(),
         };
-        self.caught.push(variable.clone());
+        self.bound.push(variable.clone());
         let caught = self.handler(pointer, &mut members);
-        self.caught.pop();
+        self.bound.pop();
         let mut caught = caught?;
         members.finish("errors, as, when, exceptWhen, retry, do")?;
         caught.body = list;
@@ -130,7 +152,7 @@ impl Tasks<'_> {
     }
 }
 
-fn variable(node: &Node) -> Result<String, Diagnostic> {
+pub(super) fn variable(node: &Node) -> Result<String, Diagnostic> {
     let name = text(node)?;
     if Scope::may_be_caught_as(name) {
         return Ok(name.to_owned());

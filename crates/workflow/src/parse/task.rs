@@ -13,7 +13,8 @@ use crate::{
     node::{Node, NodeValue},
 };
 
-const KINDS: &str = "do, set, switch, try, raise, wait, call (a system action), run (script)";
+const KINDS: &str =
+    "do, for, set, switch, try, raise, wait, call (a system action), run (script or shell)";
 
 /// Task lists by pointer.
 type Lists = BTreeMap<String, Vec<Task>>;
@@ -23,8 +24,8 @@ pub(super) struct Tasks<'n> {
     pub(super) workspace: WorkspaceName,
     pub(super) reusable: Reusable<'n>,
     pub(super) footprint: Footprint,
-    /// What the `catch`es around the task being read call their errors.
-    pub(super) caught: Vec<String>,
+    /// What the `catch`es around the task being read call their errors, and the `for`s their items.
+    pub(super) bound: Vec<String>,
     lists: Lists,
     findings: Vec<Diagnostic>,
 }
@@ -35,7 +36,7 @@ impl<'n> Tasks<'n> {
             workspace,
             reusable,
             footprint: Footprint::default(),
-            caught: Vec::new(),
+            bound: Vec::new(),
             lists: Lists::new(),
             findings: Vec::new(),
         }
@@ -58,7 +59,7 @@ impl<'n> Tasks<'n> {
 
     /// The variables that a task's expressions see.
     pub(super) fn scope(&self) -> Scope<'_> {
-        Scope::task(&self.caught)
+        Scope::task(&self.bound)
     }
 
     /// Reads a task list: items of one name and one task each.
@@ -105,18 +106,20 @@ impl<'n> Tasks<'n> {
         let if_condition =
             members.optional("if").map(|node| condition(node, &scope)).transpose()?;
         let input_from = transform(members.optional("input"), "from", &scope)?;
-        let after = Scope::task_output(&self.caught);
+        let after = Scope::task_output(&self.bound);
         let output_as = transform(members.optional("output"), "as", &after)?;
         let export_as = transform(members.optional("export"), "as", &after)?;
         let then = match members.optional("then") {
             Some(node) => then(node, siblings)?,
             None => Then::Continue,
         };
+        let timeout = members.optional("timeout").map(|node| self.reusable.timeout(node));
+        let timeout = timeout.transpose()?;
         // For people; nothing is made of it.
         let _ = members.optional("metadata");
         let kind = self.kind(&pointer, node, &mut members, siblings)?;
         members.finish(
-            "if, input, output, export, then, metadata, and the members of one kind of task",
+            "if, input, output, export, timeout, then, metadata, and the members of one kind of task",
         )?;
         Ok(Task {
             name: name.to_owned(),
@@ -125,6 +128,7 @@ impl<'n> Tasks<'n> {
             input_from,
             output_as,
             export_as,
+            timeout,
             then,
             kind,
         })
@@ -139,6 +143,9 @@ impl<'n> Tasks<'n> {
     ) -> Result<Kind, Diagnostic> {
         if let Some(body) = members.optional("try") {
             return self.try_catch(pointer, body, members.required("catch")?);
+        }
+        if let Some(definition) = members.optional("for") {
+            return self.each(pointer, definition, members);
         }
         if let Some(body) = members.optional("do") {
             let list = format!("{pointer}/do");
@@ -161,7 +168,7 @@ impl<'n> Tasks<'n> {
             return self.call(called, members.optional("with"), node);
         }
         if let Some(run) = members.optional("run") {
-            return self.script(run);
+            return self.run(run);
         }
         let found: Vec<&str> = members.names().collect();
         let cause = format!("no kind of task that is supported: {}", found.join(", "));

@@ -58,7 +58,7 @@ fn code_is_run_with_its_arguments() {
     let effects = world.start(json!({"n": 1}));
 
     let [Effect::RunCode(code)] = effects.as_slice() else { panic!("{effects:?}") };
-    assert_eq!((code.code.as_str(), &code.arguments["n"]), ("print(1)", &json!(2)));
+    assert_eq!((code.code.as_str(), code.input.stdin.as_str()), ("print(1)", r#"{"n":2}"#));
     assert_eq!(output_of(&world.answer(effects, |_| Ok(json!(5)))), json!(5));
 }
 

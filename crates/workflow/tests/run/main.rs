@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod loops;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod properties;
