@@ -137,3 +137,15 @@ fn rights_are_those_of_the_state_before() {
     let owner = binding("owner", Role::Owner, Scope::Tenant);
     assert!(tenant.change("owner", Change::BindingRemove(owner), &policies).is_err());
 }
+
+#[test]
+fn no_pack_is_acknowledged_under_the_name_of_what_documents_call_by_themselves() {
+    let mut tenant = Tenant::found().unwrap();
+    for (name, accepted) in [("http", false), ("https", true)] {
+        let digest = writ_evidence::digest::sha256(b"{}");
+        let (name, version) = (name.parse().unwrap(), "1.0.0".to_owned());
+        let pack = writ_evidence::charter::PackAcknowledgement { name, version, digest };
+        let change = Change::PackAcknowledge(pack);
+        assert_eq!(tenant.change("owner", change, &Anybody).is_ok(), accepted);
+    }
+}

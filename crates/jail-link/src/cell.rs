@@ -1,18 +1,20 @@
 //! What a jail hands to a cell, and what comes back: one order, one outcome, one call.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use writ_evidence::issuer::JwksEndpoint;
-use writ_model::{ActionName, Connection, pack::Action};
+use writ_model::{ActionName, Connection, HttpCall, pack::Action};
 
 use crate::FailedStep;
 
 /// What a cell is started for: one thing.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CellTask {
     /// Make a permitted call.
     Call(Box<CellOrder>),
+    /// Make a permitted call that a document spells out itself.
+    Http(Box<HttpOrder>),
     /// Fetch an issuer's JWK set; the outcome is the list of its usable keys.
     IssuerKeys(IssuerKeysOrder),
 }
@@ -43,6 +45,41 @@ pub struct CellOrder {
     pub idempotency_key: String,
     /// Seconds until the cell gives up.
     pub timeout_s: u32,
+}
+
+/// One permitted `call: http`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpOrder {
+    /// What its publisher signed.
+    pub call: HttpCall,
+    /// The run data of it.
+    pub parameters: HttpParameters,
+    /// The connection, from the charter.
+    pub connection: Connection,
+    /// Seconds until the cell gives up.
+    pub timeout_s: u32,
+}
+
+/// The run data of a `call: http`. Members that are not there, and null, add nothing.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpParameters {
+    /// A value for each `{name}` of the target.
+    pub uri: Map<String, Value>,
+    /// What follows the target's own query.
+    #[serde(deserialize_with = "or_nothing")]
+    pub query: Map<String, Value>,
+    /// Headers beside those that Writ and the connection set.
+    #[serde(deserialize_with = "or_nothing")]
+    pub headers: Map<String, Value>,
+    /// Text as it is; everything else as JSON.
+    pub body: Option<Value>,
+}
+
+/// A mapping, or null for none.
+fn or_nothing<'de, D: Deserializer<'de>>(reader: D) -> Result<Map<String, Value>, D::Error> {
+    Option::deserialize(reader).map(Option::unwrap_or_default)
 }
 
 /// How the call ended.

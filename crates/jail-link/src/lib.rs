@@ -14,7 +14,7 @@ mod runner_jail;
 mod sandbox;
 
 pub use broker::{BrokerRefusal, BrokerReply, BrokerRequest};
-pub use cell::{CellOrder, CellOutcome, CellTask, IssuerKeysOrder};
+pub use cell::{CellOrder, CellOutcome, CellTask, HttpOrder, HttpParameters, IssuerKeysOrder};
 pub use codec::{MessageError, decode, encode};
 pub use launcher::{CellStarted, LauncherReply, LauncherRequest};
 pub use runner_jail::{

@@ -12,6 +12,7 @@
 mod credential;
 mod egress;
 mod exchange;
+mod http;
 mod issuer_keys;
 mod project;
 mod redact;
@@ -73,6 +74,13 @@ pub fn serve_one(
     let Ok(Some((frame, _))) = jail.receive() else { return 1 };
     let outcome = match decode::<CellTask>(&frame) {
         Ok(CellTask::Call(order)) => serve(&order, broker, sources, roots),
+        Ok(CellTask::Http(order)) => match http::serve(&order, broker, sources, roots) {
+            Ok(output) => CellOutcome::Output(output),
+            Err(failure) => {
+                let about = failure.about_secret.then(|| order.connection.secret.to_string());
+                CellOutcome::Failed(FailedStep { about, ..step(failure) })
+            }
+        },
         Ok(CellTask::IssuerKeys(order)) => {
             drop(sources);
             match issuer_keys::fetch(&order, broker, roots) {
@@ -118,15 +126,9 @@ fn try_serve(
         credential::resolve(&order.connection.secret, sources, &network).map_err(about_secret)?;
     let socket = egress::connect(broker, host, &order.connection.allow_cidrs, deadline)?;
     let (kind, template) = (&order.connection.kind, &order.action.response);
-    let call = exchange::Call {
-        host,
-        request: &request,
-        kind,
-        credential: &credential,
-        template,
-        deadline,
-    };
-    let answer = exchange::exchange(socket, &call, roots)?;
+    let call =
+        exchange::Placed { host, request: &request, kind, credential: &credential, deadline };
+    let answer = exchange::exchange(socket, &call, template, roots)?;
     verdict(template.verdict.as_ref(), &answer)?;
     let projected = project::project_answer(&template.projection, &answer)?;
     let secrets = secrets(kind, credential, derived)?;

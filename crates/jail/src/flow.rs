@@ -26,7 +26,7 @@ use writ_evidence::{
     key::{Algorithm, SigningKey},
     statement::{self, Says, Statement},
 };
-use writ_jail_link::{CellOrder, Described, JailReply, JailRequest};
+use writ_jail_link::{CellTask, Described, JailReply, JailRequest};
 use writ_model::{Digest, IsolationReport, RunId, RunnerId, UnixTime};
 use writ_policy::Policies;
 
@@ -68,7 +68,9 @@ pub struct PermittedCall {
     /// The permit, to be spent on the receipt.
     pub permit: StepPermit,
     /// What the cell is told.
-    pub order: CellOrder,
+    pub task: CellTask,
+    /// Whether beginning it again after a crash is harmless.
+    pub(crate) repeatable: bool,
 }
 
 impl Jail {
@@ -111,7 +113,7 @@ impl Jail {
             }
             JailRequest::OpenRun(open) => self.open_run(&open, now),
             JailRequest::ReopenRun(reopen) => self.reopen_run(&reopen, now),
-            JailRequest::CallAction(call) => match self.permit_action(*call, now) {
+            JailRequest::CallAction(call) => match self.permit_action(&call, now) {
                 Ok(permitted) => return Handled::Call(Box::new(permitted)),
                 Err(refusing) => Err(refusing),
             },

@@ -137,7 +137,7 @@ impl Conversation {
         match self.jail.handle(request) {
             Handled::Reply(reply) => self.reply(id, *reply),
             Handled::Call(call) => {
-                let task = CellTask::Call(Box::new(call.order.clone()));
+                let task = call.task.clone();
                 self.ask_cell(id, &task, Waiting::Call(call))
             }
         }

@@ -8,6 +8,7 @@
 mod address;
 mod connection;
 mod digest;
+mod http_call;
 mod id;
 mod isolation;
 pub mod limits;
@@ -24,6 +25,7 @@ pub use connection::{
     Cidr, Connection, ConnectionHost, ConnectionKind, InvalidCidr, RESERVED_HEADERS,
 };
 pub use digest::{Digest, InvalidDigest, KeyedDigest, TenantId};
+pub use http_call::{HttpCall, HttpOutput};
 pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
 pub use isolation::{IsolationMode, IsolationReport, Measure, MeasureName, MeasureState};
 pub use name::{

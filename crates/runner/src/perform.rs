@@ -13,10 +13,10 @@ use writ_jail_link::{
     RecordCode, SandboxOrder,
 };
 use writ_model::{
-    RunId, UnixMillis,
+    HttpCall, RunId, UnixMillis,
     pack::{Effect, Idempotency, Pack},
 };
-use writ_workflow::{ActionCall, CodeRun, Outcome, StepError};
+use writ_workflow::{ActionCall, CodeRun, Outcome, PackRef, StepError};
 
 use crate::{
     charter_cache::CharterCache,
@@ -121,6 +121,11 @@ impl Perform for Steps {
 
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
         let Some(text) = self.pack(call).await else { return Recovery::Ask };
+        if matches!(call.pack, PackRef::Inline(_)) {
+            let repeatable =
+                serde_json::from_str(&text).is_ok_and(|call: HttpCall| call.is_idempotent());
+            return if repeatable { Recovery::Again } else { Recovery::Ask };
+        }
         let action = serde_json::from_str::<Pack>(&text)
             .ok()
             .and_then(|mut pack| pack.actions.remove(&call.action));
@@ -153,9 +158,13 @@ impl Perform for Steps {
 }
 
 impl Steps {
-    /// The pack that the charter acknowledges for this call.
+    /// The pack that the charter acknowledges for this call, or what the document says itself.
     async fn pack(&self, call: &ActionCall) -> Option<String> {
-        let digest = self.charter.state()?.pack(&call.action.pack(), &call.version)?.digest;
+        let version = match &call.pack {
+            PackRef::Inline(text) => return Some(text.to_string()),
+            PackRef::Version(version) => version,
+        };
+        let digest = self.charter.state()?.pack(&call.action.pack(), version)?.digest;
         self.content.get(digest).await
     }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -79,10 +80,19 @@ pub struct Footprint {
 pub struct ActionUse {
     /// The action.
     pub action: ActionName,
-    /// Its pack's version.
-    pub version: String,
+    /// What says what it does.
+    pub pack: PackRef,
     /// The connection.
     pub connection: ConnectionName,
+}
+
+/// What says what an action does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PackRef {
+    /// An acknowledged pack of this version.
+    Version(String),
+    /// The document itself: the text of an [`HttpCall`](writ_model::HttpCall).
+    Inline(Arc<str>),
 }
 
 /// Code that a document runs.
@@ -127,7 +137,7 @@ pub(crate) enum Kind {
     Try(Box<Try>),
     Raise(Raise),
     Wait(Duration),
-    Call { action: ActionName, version: String, connection: ConnectionName, parameters: Template },
+    Call { action: ActionName, pack: PackRef, connection: ConnectionName, parameters: Template },
     Run(Box<Process>),
     For(Box<For>),
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use writ_model::limits::STEP_OUTPUT_MAX;
 
-pub(crate) use template::{Template, condition};
+pub(crate) use template::{Template, condition, expression};
 
 pub use budget::Budget;
 pub use jaq::Jaq;

@@ -20,7 +20,7 @@ mod node;
 mod parse;
 
 pub use diagnostic::Diagnostic;
-pub use document::{ActionUse, CodeUse, Document, Footprint};
+pub use document::{ActionUse, CodeUse, Document, Footprint, PackRef};
 pub use error::StepError;
 pub use expression::{Budget, Evaluate, EvaluateError, Expression, Jaq, Variable, Variables};
 pub use machine::{

@@ -26,7 +26,7 @@ use writ_model::{
     UnixMillis,
 };
 
-use crate::{Budget, Document, Evaluate, StepError};
+use crate::{Budget, Document, Evaluate, PackRef, StepError};
 
 pub use state::State;
 
@@ -112,8 +112,8 @@ pub struct ActionCall {
     pub attempt: u32,
     /// The action.
     pub action: ActionName,
-    /// Its pack's version.
-    pub version: String,
+    /// What says what it does.
+    pub pack: PackRef,
     /// The connection.
     pub connection: ConnectionName,
     /// Its parameters.

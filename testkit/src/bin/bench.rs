@@ -40,10 +40,8 @@ do:
   - b: {set: {n: '${ .n + 1 }'}}
   - c: {set: {n: '${ .n + 1 }'}}
 ";
-const PYTHON: &str = "document: {dsl: '1.0.1', namespace: secops, name: python, version: '1.0.0'}
-do:
-  - a: {run: {script: {language: python, code: \"print('{}')\"}}}
-";
+const LANGUAGES: [(&str, &str); 3] =
+    [("bash", "echo {}"), ("javascript", "console.log('{}')"), ("python", "print('{}')")];
 const CALL: &str = "document: {dsl: '1.0.1', namespace: secops, name: call, version: '1.0.0'}
 do:
   - a: {call: 'github.repositories.get:1.0.0@default', with: {connection: github, owner: o, repo: r}}
@@ -173,13 +171,17 @@ async fn whole() -> Result<()> {
     let load = Arc::new(Load::of(&world).await?);
     let input = fs::read_to_string(sources().join("examples/leaked-secret/input.json"))?;
     let sets = rows(&world, &load, ("three `set`", "secops/sets", r#"{"n":1}"#), 1000).await?;
-    let python = rows(&world, &load, ("one Python step", "secops/python", "{}"), 100).await?;
+    for (language, _) in LANGUAGES {
+        let name = format!("one step of {language}");
+        let step = rows(&world, &load, (&name, &format!("secops/{language}"), "{}"), 100).await?;
+        let start = less(step, sets, Duration::ZERO);
+        row(&format!("sandbox start, {language}: the run less a `set` run"), start);
+    }
     let call = rows(&world, &load, ("one call, `local:`", "secops/call", "{}"), 200).await?;
     rows(&world, &load, ("main job, `local:`", "secops/leaked-secret", &input), 96).await?;
     let direct = direct(&address).await?;
     row("the same call without Writ (loopback, new connection)", direct);
     row("jail and cell a call: the run less a `set` run less that call", less(call, sets, direct));
-    row("sandbox start, Python: the run less a `set` run", less(python, sets, Duration::ZERO));
     tokio::task::block_in_place(|| -> Result<()> {
         world.connect("github", &address, "vault:secret/github#token")?;
         publish(&world, "call", CALL)
@@ -236,8 +238,17 @@ fn prepare(world: &World, address: &str) -> Result<()> {
     }
     world.writ(&words)?;
     world.try_writ(&["secret", "put", "local:slack/token"], SLACK_TOKEN.as_bytes())?;
-    for (name, document) in [("sets", SETS), ("python", PYTHON), ("call", CALL)] {
+    for (name, document) in [("sets", SETS), ("call", CALL)] {
         publish(world, name, document)?;
+    }
+    for (language, code) in LANGUAGES {
+        let document = format!(
+            "document: {{dsl: '1.0.1', namespace: secops, name: {language}, version: '1.0.0'}}
+do:
+  - a: {{run: {{script: {{language: {language}, code: \"{code}\"}}}}}}
+"
+        );
+        publish(world, language, &document)?;
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use writ_evidence::{
     digest::sha256,
     writ::{ConnectionGrant, ConnectionGrantType},
 };
-use writ_model::{PinnedAction, PinnedConnection};
-use writ_workflow::Document;
+use writ_model::{Connection, Digest, HttpCall, PinnedAction, PinnedConnection};
+use writ_workflow::{ActionUse, Document, PackRef};
 
 use super::Context;
 use crate::{args::AutomationCommand, failure::Failure, output, sign};
@@ -22,8 +22,9 @@ pub(super) async fn run(context: &Context, command: AutomationCommand) -> Result
             output::line(format!("{} {}", document.name(), document.version()))?;
             for used in &footprint.actions {
                 output::line(format!(
-                    "calls {}:{} through connection {}",
-                    used.action, used.version, used.connection
+                    "calls {} through connection {}",
+                    described(used),
+                    used.connection
                 ))?;
             }
             footprint.code.iter().try_for_each(|code| {
@@ -53,9 +54,8 @@ async fn publish(context: &Context, file: &Path) -> Result<(), Failure> {
     let document = parse(file, &source)?;
     let tenant = context.tenant().await?;
     let footprint = pin(&document, &tenant.charter)?;
-    for grant in &footprint.connections {
-        let actions: Vec<_> = grant.actions.iter().map(|action| action.name.as_str()).collect();
-        output::say(format!("may call {} through {}", actions.join(", "), grant.connection.name));
+    for used in &document.footprint().actions {
+        output::say(format!("may call {} through {}", described(used), used.connection));
     }
     for code in &footprint.code {
         output::say(format!("may run {} code {}", code.language, code.digest));
@@ -82,14 +82,12 @@ fn pin(document: &Document, charter: &CharterState) -> Result<Footprint, Failure
             )
             .with_remedy("make it with `writ connection set`")
         })?;
-        let pack = charter.pack(&used.action.pack(), &used.version).ok_or_else(|| {
-            let pack = used.action.pack();
-            let cause = format!("pack {pack}:{} is not acknowledged", used.version);
-            Failure::new("pack-unacknowledged", cause)
-                .with_remedy("acknowledge it with `writ pack acknowledge`")
-        })?;
+        let digest = match &used.pack {
+            PackRef::Version(version) => acknowledged(charter, used, version)?,
+            PackRef::Inline(text) => spelled_out(text, &record.connection)?,
+        };
         let connection = PinnedConnection { name: used.connection.clone(), digest: record.digest };
-        let action = PinnedAction { name: used.action.clone(), digest: pack.digest };
+        let action = PinnedAction { name: used.action.clone(), digest };
         grants.entry(connection).or_default().push(action);
     }
     let connections = grants
@@ -107,6 +105,46 @@ fn pin(document: &Document, charter: &CharterState) -> Result<Footprint, Failure
         .map(|code| CodeGrant { language: code.language, digest: code.digest })
         .collect();
     Ok(Footprint { connections, code })
+}
+
+fn acknowledged(
+    charter: &CharterState,
+    used: &ActionUse,
+    version: &str,
+) -> Result<Digest, Failure> {
+    let pack = used.action.pack();
+    charter.pack(&pack, version).map(|known| known.digest).ok_or_else(|| {
+        let cause = format!("pack {pack}:{version} is not acknowledged");
+        Failure::new("pack-unacknowledged", cause)
+            .with_remedy("acknowledge it with `writ pack acknowledge`")
+    })
+}
+
+/// The digest of a call that a document spells out, if its host is one of the connection's.
+fn spelled_out(text: &str, connection: &Connection) -> Result<Digest, Failure> {
+    let call: HttpCall = serde_json::from_str(text)
+        .map_err(|error| Failure::because("document", "the call is malformed", &error))?;
+    if connection.hosts.contains(&call.host) {
+        return Ok(sha256(text.as_bytes()));
+    }
+    let hosts: Vec<String> = connection.hosts.iter().map(ToString::to_string).collect();
+    let cause = format!("{} is no host of connection {}", call.host, connection.name);
+    Err(Failure::new("host-outside-connection", cause)
+        .with_remedy(format!("its hosts are {}; a host is exact, with its port", hosts.join(", "))))
+}
+
+/// An action with its version, or a call as the document spells it out.
+fn described(used: &ActionUse) -> String {
+    match &used.pack {
+        PackRef::Version(version) => format!("{}:{version}", used.action),
+        PackRef::Inline(text) => serde_json::from_str(text).map_or_else(
+            |_| used.action.to_string(),
+            |call: HttpCall| {
+                let scheme = if call.host.plaintext { "http" } else { "https" };
+                format!("{} {scheme}://{}{}", call.method.as_str(), call.host, call.target)
+            },
+        ),
+    }
 }
 
 /// Reads a file of text.

@@ -9,8 +9,8 @@ mod read;
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
-    Actor, AutomationName, Connection, ConnectionName, Digest, Grantee, PackName, Principal,
-    RunnerId, TenantId, UnixTime, WorkspaceName,
+    Actor, AutomationName, Connection, ConnectionName, Digest, Grantee, HttpCall, PackName,
+    Principal, RunnerId, TenantId, UnixTime, WorkspaceName,
 };
 
 use super::{
@@ -315,6 +315,9 @@ impl CharterState {
         match change {
             Change::Genesis(_) => Err("a genesis stands in entry 0 only"),
             Change::IssuerSet(_) => Err("only root keys sign what identity providers are believed"),
+            Change::PackAcknowledge(pack) if HttpCall::is_pack(&pack.name) => {
+                Err("`http` is what documents call by themselves; no pack has that name")
+            }
             Change::WorkspaceSet(_) | Change::PackAcknowledge(_) => Ok(()),
             Change::BindingAdd(binding) => match &binding.scope {
                 super::Scope::Tenant => Ok(()),

@@ -38,28 +38,51 @@ const HEADERS_MAX: usize = 100;
 /// steps, so that up to twice as much may get through.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// One call, ready to be made.
-pub(super) struct Call<'a> {
+/// A request and the credential that goes with it.
+pub(super) struct Placed<'a> {
     pub(super) host: &'a ConnectionHost,
     pub(super) request: &'a Rendered,
     pub(super) kind: &'a ConnectionKind,
     pub(super) credential: &'a SecretBytes,
-    pub(super) template: &'a ResponseTemplate,
     pub(super) deadline: Instant,
 }
 
-/// Sends the request with the credential, and reads the answer; null if it has no body.
+/// An answer whose status is one that means success.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Sends the request with the credential, and reads the answer's JSON; null if it has no body.
 pub(super) fn exchange(
     socket: TcpStream,
-    call: &Call<'_>,
+    call: &Placed<'_>,
+    template: &ResponseTemplate,
     roots: Arc<RootCertStore>,
 ) -> Result<Value, Failed> {
+    let is_success = |status| template.success.contains(&status);
+    let answer = answer(socket, call, is_success, roots)?;
+    if answer.body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let not_json = |_| Failed::answered("response-not-json", answer.status);
+    serde_json::from_slice(&answer.body).map_err(not_json)
+}
+
+/// Sends the request with the credential, and reads the answer.
+pub(super) fn answer(
+    socket: TcpStream,
+    call: &Placed<'_>,
+    is_success: impl Fn(u16) -> bool,
+    roots: Arc<RootCertStore>,
+) -> Result<Answer, Failed> {
     within(
         call.deadline,
         send(socket, call.host, roots, async |sender: &mut Sender| {
             // The credential is copied onto the heap once there is somebody to send it to.
             let response = sender.send_request(build(call)?).await;
-            read(response.map_err(|_| Failed::new("http-failed"))?, call.template).await
+            read(response.map_err(|_| Failed::new("http-failed"))?, is_success).await
         }),
     )
 }
@@ -249,7 +272,7 @@ pub(super) fn basic(username: &str, password: &SecretBytes) -> Zeroizing<String>
 }
 
 /// Puts the credential into the request.
-fn build(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failed> {
+fn build(call: &Placed<'_>) -> Result<Request<Full<Bytes>>, Failed> {
     let malformed = || Failed::new("http-request");
     let (name, value) = placed(call.kind, call.credential).ok_or_else(malformed)?;
     let mut built = head(call.request.method, &call.request.target, call.host).header(name, value);
@@ -282,9 +305,12 @@ pub(super) fn authority(host: &ConnectionHost) -> String {
     if host.port == standard { name } else { format!("{name}:{}", host.port) }
 }
 
-async fn read(response: Response<Incoming>, template: &ResponseTemplate) -> Result<Value, Failed> {
+async fn read(
+    response: Response<Incoming>,
+    is_success: impl Fn(u16) -> bool,
+) -> Result<Answer, Failed> {
     let status = response.status().as_u16();
-    if !template.success.contains(&status) {
+    if !is_success(status) {
         let redirect = response.status().is_redirection();
         let code = if redirect { "http-redirect" } else { "http-status" };
         let asked = response.headers().get(header::RETRY_AFTER);
@@ -293,11 +319,8 @@ async fn read(response: Response<Incoming>, template: &ResponseTemplate) -> Resu
             .and_then(|asked| retry_after_s(asked, clock::now()));
         return Err(Failed { retry_after_s, ..Failed::answered(code, status) });
     }
-    let body = collect(response, RESPONSE_BODY_MAX).await?;
-    if body.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&body).map_err(|_| Failed::answered("response-not-json", status))
+    let headers = response.headers().clone();
+    Ok(Answer { status, headers, body: collect(response, RESPONSE_BODY_MAX).await? })
 }
 
 /// Reads a body of at most `longest` bytes.

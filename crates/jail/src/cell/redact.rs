@@ -5,7 +5,8 @@
 //!
 //! It is looked for raw, in hex, and in base64 (three alignments, both alphabets), in any case,
 //! in each text as it is and with up to two encodings undone (`decode`). Numbers are looked at
-//! too: a credential may be all digits. Members' names come from the pack and are not.
+//! too: a credential may be all digits. Members' names come from the pack and are not, but for
+//! [`redact_whole`].
 //!
 //! Not here: what leaves at all (`project`), which is the first line.
 
@@ -38,15 +39,47 @@ pub(super) struct Redacted {
 
 /// Replaces every text that holds the credential, and every number by null.
 pub(super) fn redact(mut value: Value, secrets: &[SecretBytes]) -> Result<Redacted, Failed> {
+    let finder = finder(secrets)?;
+    let hits = clean(&mut value, &finder);
+    Ok(Redacted { value, hits })
+}
+
+/// As [`redact`], for a value whose members nobody declared: their names are looked at too.
+pub(super) fn redact_whole(value: Value, secrets: &[SecretBytes]) -> Result<Redacted, Failed> {
+    let finder = finder(secrets)?;
+    let mut named = 0;
+    let mut value = rename(value, &finder, &mut named);
+    let hits = named + clean(&mut value, &finder);
+    Ok(Redacted { value, hits })
+}
+
+/// Renames members whose names hold the credential.
+fn rename(value: Value, finder: &AhoCorasick, hits: &mut usize) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| rename(item, finder, hits)).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, member)| {
+                let member = rename(member, finder, hits);
+                if holds(name.as_bytes(), finder, DEPTH) {
+                    *hits += 1;
+                    return (REDACTED.to_owned(), member);
+                }
+                (name, member)
+            });
+            Value::Object(members.collect())
+        }
+        other => other,
+    }
+}
+
+fn finder(secrets: &[SecretBytes]) -> Result<AhoCorasick, Failed> {
     // Case makes no difference: it costs false hits nobody meets, and a credential that a
     // service changed the case of is still most of the credential.
     let patterns: Vec<_> = secrets.iter().flat_map(|secret| patterns(secret.expose())).collect();
-    let finder = AhoCorasick::builder()
+    AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .build(patterns.iter().map(|pattern| pattern.as_slice()))
-        .map_err(|_| Failed::new("redaction"))?;
-    let hits = clean(&mut value, &finder);
-    Ok(Redacted { value, hits })
+        .map_err(|_| Failed::new("redaction"))
 }
 
 /// Cleans a value in place; how many hits there were.

@@ -172,7 +172,7 @@ fn body(template: &RequestTemplate, given: &Map<String, Value>) -> Result<Option
     serde_json::to_vec(&members).map(Some).map_err(|_| Failed::new("parameter-value"))
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -182,7 +182,7 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// Percent-encodes everything but RFC 3986 §2.3 unreserved characters.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

@@ -1,8 +1,8 @@
 //! A cell's whole call, against a real service over real sockets: what it sends, what it refuses
 //! to send, what comes back, and what never does.
 
-mod service;
-mod setting;
+pub(super) mod service;
+pub(super) mod setting;
 
 use std::{thread, time::Duration};
 
@@ -302,4 +302,32 @@ fn a_cell_that_is_sent_something_else_answers_with_a_code() {
     setting.order.as_object_mut().unwrap().remove("surplus");
     setting.order["connection"]["hosts"] = json!([]);
     assert_eq!(code(&setting.outcome_by_channel()), "connection-without-host");
+}
+
+#[test]
+fn a_password_goes_into_basic_authentication_and_its_pair_does_not_come_back() {
+    let pair = STANDARD.encode(format!("ann:{CREDENTIAL}"));
+    let body = json!({"number": 7, "title": format!("Basic {pair}"), "note": CREDENTIAL});
+    let service = Service::tls("localhost", answer("201 Created", "", &body.to_string()));
+    let mut setting = Setting::new(&service);
+    setting.order["connection"]["kind"] = json!({"basic": {"username": "ann"}});
+    let output = setting.output();
+    assert_eq!((&output["title"], &output["note"]), (&json!("[redacted]"), &json!("[redacted]")));
+    assert!(service.request().contains(&format!("authorization: Basic {pair}\r\n")));
+}
+
+#[test]
+fn a_credential_goes_into_the_services_own_header_and_nowhere_else() {
+    let service = Service::tls("localhost", answer("201 Created", "", CREATED));
+    let mut setting = Setting::new(&service);
+    let header = json!({"name": "X-Api-Key", "prefix": "key "});
+    setting.order["connection"]["kind"] = json!({ "header": header });
+    setting.output();
+    let request = service.request();
+    assert!(request.contains(&format!("x-api-key: key {CREDENTIAL}\r\n")), "{request}");
+    assert!(!request.contains("authorization"), "{request}");
+
+    let call = json!({"method": "GET", "target": "/", "output": "content"});
+    let refused = setting.http(&call, &json!({"headers": {"x-api-key": "mine"}}));
+    assert_eq!(code(&refused), "parameter-header");
 }

@@ -1,15 +1,16 @@
 //! A system action: may this call be made, and what came of it.
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 use writ_evidence::{
     digest::{RunDatum, sha256, sha256_parts},
     statement::{Done, Receipt, Says},
 };
 use writ_jail_link::{
-    ActionResult, CallAction, CellOrder, CellOutcome, CodeResult, FailedStep, JailReply,
+    ActionResult, CallAction, CellOrder, CellOutcome, CellTask, CodeResult, FailedStep, HttpOrder,
+    JailReply,
 };
 use writ_model::{
-    PinnedAction, PinnedConnection, UnixTime,
+    Connection, HttpCall, PinnedAction, PinnedConnection, UnixTime,
     limits::{PACK_MAX, STEP_OUTPUT_MAX},
     pack::{Action, Effect, Idempotency, Pack},
 };
@@ -27,16 +28,15 @@ impl Jail {
     /// The stages of a call: accepted for it, permitted now, not done before, remembered.
     pub(super) fn permit_action(
         &mut self,
-        call: CallAction,
+        call: &CallAction,
         now: UnixTime,
     ) -> Result<PermittedCall, Refusing> {
-        let (run, step) = (call.run, call.step.clone());
         self.check_action(call, now)
-            .map_err(|refusing| refusing.about_run(run).about_step(&step))
+            .map_err(|refusing| refusing.about_run(call.run).about_step(&call.step))
             .and_then(|permitted| self.begin(permitted))
     }
 
-    fn check_action(&self, call: CallAction, now: UnixTime) -> Result<PermittedCall, Refusing> {
+    fn check_action(&self, call: &CallAction, now: UnixTime) -> Result<PermittedCall, Refusing> {
         let run = self.open(call.run)?;
         self.check_not_cancelled(call.run)?;
         if now > run.acceptance.deadline {
@@ -44,7 +44,7 @@ impl Jail {
         }
         let pinned =
             PinnedAction { name: call.action.clone(), digest: sha256(call.pack.as_bytes()) };
-        let connection = accepted_connection(run, &call, &pinned)?;
+        let connection = accepted_connection(run, call, &pinned)?;
         let charter = self.current_charter()?;
         let permit = self.policies.decide_action(
             charter,
@@ -52,32 +52,22 @@ impl Jail {
             &connection,
             &pinned,
         )?;
-        let action = action_of(&call)?;
-        let parameters = parameters_of(&call)?;
         let record = charter.connection(&connection.name).ok_or_else(|| {
             Refusing::signed("connection-unknown", "the charter has no such connection")
         })?;
-        let attempt = Attempt { run: call.run, step: call.step, attempt: call.attempt };
-        let idempotency_key = idempotency_key(&attempt);
+        let attempt = Attempt { run: call.run, step: call.step.clone(), attempt: call.attempt };
+        let (task, repeatable) = task_of(call, &attempt, &record.connection)?;
         let input = run.key.digest(RunDatum::StepInput, call.parameters.as_bytes());
         let decision = (&permit).into();
         let permit =
             StepPermit { attempt, action: pinned, connection, decision, input, started_at: now };
-        let order = CellOrder {
-            name: call.action,
-            action,
-            parameters,
-            connection: record.connection.clone(),
-            idempotency_key,
-            timeout_s: CALL_TIMEOUT_S,
-        };
-        Ok(PermittedCall { run: call.run, permit, order })
+        Ok(PermittedCall { run: call.run, permit, task, repeatable })
     }
 
     /// Remembers that the action begins. What is neither read nor idempotent begins once, unless a
     /// person has said by `run.resume` that it may begin again (DESIGN §6).
     fn begin(&mut self, permitted: PermittedCall) -> Result<PermittedCall, Refusing> {
-        if repeatable(&permitted.order.action) {
+        if permitted.repeatable {
             return Ok(permitted);
         }
         let attempt = permitted.permit.attempt.clone();
@@ -114,6 +104,40 @@ impl Jail {
     }
 }
 
+/// What the cell is told, and whether beginning it again after a crash is harmless.
+fn task_of(
+    call: &CallAction,
+    attempt: &Attempt,
+    connection: &Connection,
+) -> Result<(CellTask, bool), Refusing> {
+    let (connection, timeout_s) = (connection.clone(), CALL_TIMEOUT_S);
+    if HttpCall::is_pack(&call.action.pack()) {
+        let (http, parameters) = (http_of(call)?, parameters_of(call)?);
+        let repeatable = http.is_idempotent();
+        let order = HttpOrder { call: http, parameters, connection, timeout_s };
+        return Ok((CellTask::Http(Box::new(order)), repeatable));
+    }
+    let action = action_of(call)?;
+    let repeatable = repeatable(&action);
+    let order = CellOrder {
+        name: call.action.clone(),
+        action,
+        parameters: parameters_of(call)?,
+        connection,
+        idempotency_key: idempotency_key(attempt),
+        timeout_s,
+    };
+    Ok((CellTask::Call(Box::new(order)), repeatable))
+}
+
+/// The call that a document spells out; its name is that of its method.
+fn http_of(call: &CallAction) -> Result<HttpCall, Refusing> {
+    let malformed = || Refusing::signed("http-malformed", "the text is no such call");
+    let http: HttpCall = serde_json::from_str(&call.pack).map_err(|_| malformed())?;
+    let named = http.action().is_ok_and(|name| name == call.action);
+    if named { Ok(http) } else { Err(malformed()) }
+}
+
 /// Whether beginning the action again after a crash is harmless.
 const fn repeatable(action: &Action) -> bool {
     matches!(action.effect, Effect::Read)
@@ -146,9 +170,13 @@ fn action_of(call: &CallAction) -> Result<Action, Refusing> {
     pack.actions.remove(&call.action).ok_or_else(malformed)
 }
 
-fn parameters_of(call: &CallAction) -> Result<Map<String, Value>, Refusing> {
-    serde_json::from_str(&call.parameters)
-        .map_err(|_| Refusing::signed("parameters-malformed", "the parameters are no JSON object"))
+fn parameters_of<T: DeserializeOwned>(call: &CallAction) -> Result<T, Refusing> {
+    serde_json::from_str(&call.parameters).map_err(|_| {
+        Refusing::signed(
+            "parameters-malformed",
+            "the parameters are not of the form that the call takes",
+        )
+    })
 }
 
 /// The same whenever this attempt is made again, and unlike any other's.

@@ -111,7 +111,11 @@ pub(crate) fn condition(node: &Node, scope: &Scope<'_>) -> Result<Expression, Di
     expression(node, strip(text).unwrap_or(text), scope)
 }
 
-fn expression(node: &Node, source: &str, scope: &Scope<'_>) -> Result<Expression, Diagnostic> {
+pub(crate) fn expression(
+    node: &Node,
+    source: &str,
+    scope: &Scope<'_>,
+) -> Result<Expression, Diagnostic> {
     Expression::read(source, scope)
         .map_err(|refusal| node.finding(refusal.code, refusal.message, refusal.help))
 }

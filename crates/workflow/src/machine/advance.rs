@@ -234,12 +234,12 @@ impl<'a, E: Evaluate> Machine<'a, E> {
                 let (at, waits_for) = Self::wait_until(over, WaitsFor::Timer, deadline);
                 Done::Waits(Effect::StartTimer { step, attempt: 1, at }, waits_for)
             }
-            Kind::Call { action, version, connection, parameters } => {
+            Kind::Call { action, pack, connection, parameters } => {
                 let call = ActionCall {
                     step,
                     attempt: 1,
                     action: action.clone(),
-                    version: version.clone(),
+                    pack: pack.clone(),
                     connection: connection.clone(),
                     parameters: object(fill(parameters)?).map_err(failed)?,
                 };

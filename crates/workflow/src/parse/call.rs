@@ -2,16 +2,16 @@
 
 use writ_model::{ActionName, ConnectionName};
 
-use super::{is_version, task::Tasks, text};
+use super::{http::HELP as HTTP, is_version, task::Tasks, text};
 use crate::{
     Diagnostic,
-    document::{ActionUse, Kind},
+    document::{ActionUse, Kind, PackRef},
     expression::Template,
     node::{Node, NodeValue},
 };
 
-const HELP: &str = "supported: a system action, such as `call: github.issues.create:1.0.0@default` \
-                    `with: {connection: github}`";
+const HELP: &str = "supported: `http`, or a system action, such as \
+                    `call: github.issues.create:1.0.0@default` `with: {connection: github}`";
 
 impl Tasks<'_> {
     pub(super) fn call(
@@ -20,7 +20,11 @@ impl Tasks<'_> {
         with: Option<&Node>,
         task: &Node,
     ) -> Result<Kind, Diagnostic> {
+        if called.as_str() == Some("http") {
+            return self.http(with.ok_or_else(|| task.finding("missing", "no `with`", HTTP))?);
+        }
         let (action, version) = reference(called)?;
+        let pack = PackRef::Version(version);
         let with = with.ok_or_else(|| task.finding("missing", "the call has no `with`", HELP))?;
         let NodeValue::Map(members) = &with.value else {
             return Err(with.finding("mapping", "`with` is not a mapping", HELP));
@@ -37,19 +41,35 @@ impl Tasks<'_> {
         }
         let connection = connection
             .ok_or_else(|| with.finding("missing", "the call names no connection", HELP))?;
-        let connection = connection
-            .as_str()
-            .and_then(|name| ConnectionName::new(self.workspace.clone(), name).ok())
-            .ok_or_else(|| {
+        let connection = self.connection(connection)?;
+        Ok(self.reach(action, pack, connection, parameters))
+    }
+
+    /// A connection of this workspace, by its literal name.
+    pub(super) fn connection(&self, node: &Node) -> Result<ConnectionName, Diagnostic> {
+        let name = node.as_str();
+        name.and_then(|name| ConnectionName::new(self.workspace.clone(), name).ok()).ok_or_else(
+            || {
                 let cause = "a connection is named literally, by a name of this workspace";
-                connection.finding("connection", cause, "write `connection: github`")
-            })?;
+                node.finding("connection", cause, "write its name, such as `github`")
+            },
+        )
+    }
+
+    /// Notes in the footprint what a task calls.
+    pub(super) fn reach(
+        &mut self,
+        action: ActionName,
+        pack: PackRef,
+        connection: ConnectionName,
+        parameters: Vec<(String, Template)>,
+    ) -> Kind {
         self.footprint.actions.insert(ActionUse {
             action: action.clone(),
-            version: version.clone(),
+            pack: pack.clone(),
             connection: connection.clone(),
         });
-        Ok(Kind::Call { action, version, connection, parameters: Template::Object(parameters) })
+        Kind::Call { action, pack, connection, parameters: Template::Object(parameters) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 const KINDS: &str =
-    "do, for, set, switch, try, raise, wait, call (a system action), run (script or shell)";
+    "do, for, set, switch, try, raise, wait, call (http or a system action), run (script or shell)";
 
 /// Task lists by pointer.
 type Lists = BTreeMap<String, Vec<Task>>;

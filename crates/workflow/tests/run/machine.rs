@@ -3,7 +3,7 @@
 use crate::world::{World, action_error, document, fault_of, output_of, parse};
 use serde_json::{Value, json};
 use writ_model::UnixMillis;
-use writ_workflow::{Effect, Event, Jaq, Outcome, State, on};
+use writ_workflow::{Effect, Event, Jaq, Outcome, PackRef, State, on};
 
 #[test]
 fn data_flows_from_task_to_task_through_input_output_and_export() {
@@ -305,4 +305,45 @@ fn a_finished_run_takes_no_more_events() {
     assert!(matches!(world.state.outcome(), Some(Outcome::Completed { .. })));
 
     assert_eq!(world.start(Value::Null), Vec::<Effect>::new());
+}
+
+#[test]
+fn a_request_is_spelled_out_and_its_data_flows_in() {
+    let source = document(
+        r"
+  - ask:
+      call: http
+      with:
+        method: post
+        endpoint:
+          uri: https://api.example:8443/pets/{id}?kind={kind}
+          authentication: {use: pets}
+        query: {limit: '${ .limit }'}
+        headers: {X-Trace: '${ .trace }'}
+        body: {name: '${ .name }'}
+        output: response",
+    );
+    let mut world = World::new(&source);
+    let input = json!({"id": 7, "kind": "cat", "limit": 3, "trace": "t", "name": "n"});
+    let effects = world.start(input);
+
+    let [Effect::CallAction(call)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((call.action.as_str(), call.connection.name()), ("http.request.post", "pets"));
+    let PackRef::Inline(text) = &call.pack else { panic!("{:?}", call.pack) };
+    let expected = json!({
+        "method": "POST",
+        "host": {"host": "api.example", "port": 8443},
+        "target": "/pets/{id}?kind={kind}",
+        "output": "response",
+    });
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), expected);
+    let parameters = json!({
+        "uri": {"id": 7, "kind": "cat"},
+        "query": {"limit": 3},
+        "headers": {"X-Trace": "t"},
+        "body": {"name": "n"},
+    });
+    assert_eq!(Value::Object(call.parameters.clone()), parameters);
+    let used = world.document.footprint().actions.iter().next().unwrap();
+    assert_eq!(&used.pack, &call.pack, "what is signed is what is called");
 }

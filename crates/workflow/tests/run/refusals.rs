@@ -4,51 +4,61 @@ use writ_workflow::{Diagnostic, bundle};
 
 use crate::world::{document, parse};
 
+/// Tasks with a mark at what is refused, and the code of it.
+const REFUSED: &[(&str, &str)] = &[
+    ("\n  - a:\n      §listen: {to: {}}", "unsupported"),
+    ("\n  - a:\n      call: §grpc\n      with: {}", "unsupported-call"),
+    ("\n  - a:\n      call: http\n      with: §{}", "missing"),
+    ("\n  - a:\n      call: http\n      with: {method: §head, endpoint: {}}", "method"),
+    (
+        "\n  - a:\n      call: http\n      with: {method: get, endpoint: §'https://a.example/'}",
+        "http-connection",
+    ),
+    (
+        "\n  - a:\n      call: http\n      with: {method: get, endpoint: {uri: 'https://a.example', authentication: §{bearer: {token: t}}}}",
+        "inline-authentication",
+    ),
+    ("\n  - a: {set: {}, timeout: §PT1S}", "reference"),
+    ("\n  - a: {set: {}, timeout: {after: §never}}", "duration"),
+    ("\n  - a: {for: {in: §1}, do: []}", "expression"),
+    ("\n  - a: {for: {in: .x, each: §input}, do: []}", "catch-as"),
+    ("\n  - a: {for: §{in: .x, each: a, at: a}, do: []}", "variable"),
+    ("\n  - a: {for: {in: .x}, do: [{b: {set: {x: §'${ $other }'}}}]}", "expression"),
+    ("\n  - a: {run: §{}}", "missing"),
+    ("\n  - a: {run: {shell: {command: §'${ .x }'}}}", "code"),
+    ("\n  - a: {run: {shell: {command: x, environment: {§PATH: x}}}}", "environment"),
+    ("\n  - a: {run: {shell: {command: x}, return: §everything}}", "return"),
+    ("\n  - a: {run: {shell: {command: x}, await: §false}}", "unsupported"),
+    ("\n  - a: {run: {shell: {command: x, stdin: a, arguments: §{b: c}}}}", "arguments"),
+    ("\n  - a: {set: {}}\n  - §a: {set: {}}", "task-name"),
+    ("\n  - §end: {set: {}}", "task-name"),
+    ("\n  - a: {set: {}, then: §nowhere}", "then"),
+    ("\n  - a: {set: {x: §'${ $secrets.token }'}}", "secrets-refused"),
+    ("\n  - a: {set: {x: §'${ range(10) }'}}", "expression"),
+    ("\n  - a: {set: {x: §'Hi ${ .n }'}}", "expression"),
+    ("\n  - a: {set: {x: §'${ $output }'}}", "expression"),
+    ("\n  - a: {set: {x: §'${ $error }'}}", "expression"),
+    ("\n  - a: {set: §text}", "set"),
+    ("\n  - a: {wait: §soon}", "duration"),
+    ("\n  - a: {run: {§container: {image: x}}}", "unsupported"),
+    ("\n  - a: {run: {script: {language: §cobol, code: x}}}", "language"),
+    ("\n  - a: {run: {script: {language: python, code: §'${ .x }'}}}", "code"),
+    ("\n  - a: {run: {script: {language: python, code: x, arguments: §1}}}", "arguments"),
+    ("\n  - a: {call: 'x.y:1.0.0@default', with: {connection: §'${ .c }'}}", "connection"),
+    ("\n  - a: {call: 'x.y:1.0.0@default', with: {connection: §other/c}}", "connection"),
+    ("\n  - a: {call: §'x.y:latest@default', with: {connection: c}}", "unsupported-call"),
+    ("\n  - a: {try: [], catch: {retry: §{delay: PT1S}}}", "retry-limit"),
+    ("\n  - a: {try: [], catch: {retry: §none}}", "reference"),
+    ("\n  - a: {try: [], catch: {as: §input}}", "catch-as"),
+    ("\n  - a: {try: [], catch: {retry: {§jitter: {}, limit: {duration: PT1S}}}}", "unsupported"),
+    ("\n  - a: {raise: {error: §unknown}}", "reference"),
+    ("\n  - a: {switch: [{a: {then: end}}, {§b: {then: end}}]}", "switch"),
+    ("\n  - a: {if: §true, set: {}}", "expression"),
+];
+
 #[test]
 fn what_is_not_supported_is_refused_where_it_stands() {
-    for (marked, code) in [
-        ("\n  - a:\n      §listen: {to: {}}", "unsupported"),
-        ("\n  - a:\n      call: §http\n      with: {}", "unsupported-call"),
-        ("\n  - a: {set: {}, timeout: §PT1S}", "reference"),
-        ("\n  - a: {set: {}, timeout: {after: §never}}", "duration"),
-        ("\n  - a: {for: {in: §1}, do: []}", "expression"),
-        ("\n  - a: {for: {in: .x, each: §input}, do: []}", "catch-as"),
-        ("\n  - a: {for: §{in: .x, each: a, at: a}, do: []}", "variable"),
-        ("\n  - a: {for: {in: .x}, do: [{b: {set: {x: §'${ $other }'}}}]}", "expression"),
-        ("\n  - a: {run: §{}}", "missing"),
-        ("\n  - a: {run: {shell: {command: §'${ .x }'}}}", "code"),
-        ("\n  - a: {run: {shell: {command: x, environment: {§PATH: x}}}}", "environment"),
-        ("\n  - a: {run: {shell: {command: x}, return: §everything}}", "return"),
-        ("\n  - a: {run: {shell: {command: x}, await: §false}}", "unsupported"),
-        ("\n  - a: {run: {shell: {command: x, stdin: a, arguments: §{b: c}}}}", "arguments"),
-        ("\n  - a: {set: {}}\n  - §a: {set: {}}", "task-name"),
-        ("\n  - §end: {set: {}}", "task-name"),
-        ("\n  - a: {set: {}, then: §nowhere}", "then"),
-        ("\n  - a: {set: {x: §'${ $secrets.token }'}}", "secrets-refused"),
-        ("\n  - a: {set: {x: §'${ range(10) }'}}", "expression"),
-        ("\n  - a: {set: {x: §'Hi ${ .n }'}}", "expression"),
-        ("\n  - a: {set: {x: §'${ $output }'}}", "expression"),
-        ("\n  - a: {set: {x: §'${ $error }'}}", "expression"),
-        ("\n  - a: {set: §text}", "set"),
-        ("\n  - a: {wait: §soon}", "duration"),
-        ("\n  - a: {run: {§container: {image: x}}}", "unsupported"),
-        ("\n  - a: {run: {script: {language: §cobol, code: x}}}", "language"),
-        ("\n  - a: {run: {script: {language: python, code: §'${ .x }'}}}", "code"),
-        ("\n  - a: {run: {script: {language: python, code: x, arguments: §1}}}", "arguments"),
-        ("\n  - a: {call: 'x.y:1.0.0@default', with: {connection: §'${ .c }'}}", "connection"),
-        ("\n  - a: {call: 'x.y:1.0.0@default', with: {connection: §other/c}}", "connection"),
-        ("\n  - a: {call: §'x.y:latest@default', with: {connection: c}}", "unsupported-call"),
-        ("\n  - a: {try: [], catch: {retry: §{delay: PT1S}}}", "retry-limit"),
-        ("\n  - a: {try: [], catch: {retry: §none}}", "reference"),
-        ("\n  - a: {try: [], catch: {as: §input}}", "catch-as"),
-        (
-            "\n  - a: {try: [], catch: {retry: {§jitter: {}, limit: {duration: PT1S}}}}",
-            "unsupported",
-        ),
-        ("\n  - a: {raise: {error: §unknown}}", "reference"),
-        ("\n  - a: {switch: [{a: {then: end}}, {§b: {then: end}}]}", "switch"),
-        ("\n  - a: {if: §true, set: {}}", "expression"),
-    ] {
+    for (marked, code) in REFUSED {
         let source = document(&marked.replace('§', ""));
         let before = document(marked).split('§').next().unwrap_or_default().to_owned();
         let line = before.lines().count();
@@ -57,7 +67,7 @@ fn what_is_not_supported_is_refused_where_it_stands() {
         let found = refused(&source);
 
         let place = (found.code, found.line, found.column);
-        assert_eq!(place, (code, line as u64, column as u64), "{marked}: {found}");
+        assert_eq!(place, (*code, line as u64, column as u64), "{marked}: {found}");
         assert!(!found.help.is_empty(), "{found}");
     }
 }
@@ -65,7 +75,7 @@ fn what_is_not_supported_is_refused_where_it_stands() {
 #[test]
 fn every_finding_is_reported_at_once_in_the_order_of_the_text() {
     let source = document(
-        "\n  - a: {listen: {}}\n  - b: {set: {}}\n  - c: {do: [{d: {wait: soon}}]}\n  - e: {call: http}",
+        "\n  - a: {listen: {}}\n  - b: {set: {}}\n  - c: {do: [{d: {wait: soon}}]}\n  - e: {call: grpc}",
     );
     let findings = writ_workflow::parse(&source).unwrap_err();
     let places: Vec<_> = findings.iter().map(|found| (found.line, found.code)).collect();
@@ -103,7 +113,7 @@ fn a_footprint_lists_each_action_with_its_connection_and_each_code() {
         .footprint()
         .actions
         .iter()
-        .map(|used| format!("{}:{} {}", used.action, used.version, used.connection))
+        .map(|used| format!("{}:{} {}", used.action, version(&used.pack), used.connection))
         .collect();
 
     assert_eq!(
@@ -165,5 +175,36 @@ fn refused(source: &str) -> Diagnostic {
     match writ_workflow::parse(source) {
         Ok(_) => panic!("taken: {source}"),
         Err(findings) => findings.into_iter().next().expect("a refusal says why"),
+    }
+}
+
+fn version(pack: &writ_workflow::PackRef) -> &str {
+    match pack {
+        writ_workflow::PackRef::Version(version) => version,
+        writ_workflow::PackRef::Inline(text) => text,
+    }
+}
+
+#[test]
+fn a_host_is_literal_and_a_path_is_plain() {
+    for uri in [
+        "${ .uri }",
+        "https://{host}/",
+        "https://user@a.example/",
+        "https://A.example/",
+        "https://a.example:port/",
+        "ftp://a.example/",
+        "https://a.example/../admin",
+        "https://a.example//b",
+        "https://a.example/{a",
+        "https://a.example/{a.b}",
+        "https://a.example/a b",
+        "https:///a",
+    ] {
+        let tasks = format!(
+            "\n  - a:\n      call: http\n      with: {{method: get, endpoint: {{uri: '{uri}', authentication: {{use: c}}}}}}"
+        );
+        let found = refused(&document(&tasks));
+        assert_eq!(found.code, "endpoint", "{uri}: {found}");
     }
 }

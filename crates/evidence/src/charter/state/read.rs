@@ -1,7 +1,8 @@
 //! What a folded charter says to those who ask.
 
 use writ_model::{
-    Actor, AutomationName, ConnectionName, Digest, PackName, RunnerId, TenantId, WorkspaceName,
+    Actor, AutomationName, ConnectionName, Digest, HttpCall, PackName, RunnerId, TenantId,
+    WorkspaceName,
 };
 
 use super::{CharterState, ConnectionRecord, PublishedAutomation};
@@ -111,11 +112,14 @@ impl CharterState {
         self.packs.values()
     }
 
-    /// Whether the pack of a pinned action is acknowledged with that very digest.
+    /// Whether the pack of a pinned action is acknowledged with that very digest. What a document
+    /// spells out itself (`call: http`) needs none: its digest stands in the signed footprint, and
+    /// no run is accepted for more.
     #[must_use]
     pub fn acknowledges(&self, action: &writ_model::PinnedAction) -> bool {
         let pack = action.name.pack();
-        self.packs.values().any(|known| known.name == pack && known.digest == action.digest)
+        HttpCall::is_pack(&pack)
+            || self.packs.values().any(|known| known.name == pack && known.digest == action.digest)
     }
 
     /// A published automation.

@@ -21,18 +21,18 @@ use rustls::{
 const TLS_HANDSHAKE: u8 = 22;
 
 /// A connection to a client.
-pub(super) trait Stream: Read + Write {}
+pub(in crate::cell) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 /// A running service.
-pub(super) struct Service {
-    pub(super) port: u16,
+pub(in crate::cell) struct Service {
+    pub(in crate::cell) port: u16,
     certificate: Option<CertificateDer<'static>>,
     requests: Receiver<String>,
 }
 
 /// Answers a request whole.
-pub(super) fn answer(
+pub(in crate::cell) fn answer(
     status: &str,
     fields: &str,
     body: &str,
@@ -47,7 +47,9 @@ pub(super) fn answer(
 
 impl Service {
     /// Without TLS.
-    pub(super) fn plaintext(script: impl Fn(&mut dyn Stream, &str) + Send + 'static) -> Self {
+    pub(in crate::cell) fn plaintext(
+        script: impl Fn(&mut dyn Stream, &str) + Send + 'static,
+    ) -> Self {
         Self::start(None, move |mut socket, sent| {
             let request = read_request(&mut socket);
             sent(&request);
@@ -58,7 +60,10 @@ impl Service {
     }
 
     /// With a certificate for `name` that it signed itself.
-    pub(super) fn tls(name: &str, script: impl Fn(&mut dyn Stream, &str) + Send + 'static) -> Self {
+    pub(in crate::cell) fn tls(
+        name: &str,
+        script: impl Fn(&mut dyn Stream, &str) + Send + 'static,
+    ) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -99,7 +104,7 @@ impl Service {
     }
 
     /// The certificates that vouch for this service.
-    pub(super) fn roots(&self) -> Arc<RootCertStore> {
+    pub(in crate::cell) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         if let Some(certificate) = &self.certificate {
             roots.add(certificate.clone()).unwrap();
@@ -108,12 +113,12 @@ impl Service {
     }
 
     /// What it was sent, inside TLS if it speaks it; empty if that was nothing.
-    pub(super) fn request(&self) -> String {
+    pub(in crate::cell) fn request(&self) -> String {
         self.requests.recv_timeout(Duration::from_secs(2)).unwrap_or_default()
     }
 
     /// Whether anybody connected.
-    pub(super) fn was_reached(&self) -> bool {
+    pub(in crate::cell) fn was_reached(&self) -> bool {
         self.requests.try_recv().is_ok()
     }
 }

@@ -30,11 +30,11 @@ use super::{
 use crate::vault::{self, Sources};
 
 /// The credential of every test that does not bring its own.
-pub(super) const CREDENTIAL: &str = "ghp_Canary/Credential+0123456789";
+pub(in crate::cell) const CREDENTIAL: &str = "ghp_Canary/Credential+0123456789";
 
 /// What the broker does when asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Broker {
+pub(in crate::cell) enum Broker {
     /// Connects to the port asked for, on loopback.
     Honest,
     /// Connects to another port.
@@ -48,21 +48,21 @@ pub(super) enum Broker {
 }
 
 /// One call to be made.
-pub(super) struct Setting {
-    pub(super) order: Value,
-    pub(super) broker: Broker,
-    pub(super) roots: Arc<RootCertStore>,
+pub(in crate::cell) struct Setting {
+    pub(in crate::cell) order: Value,
+    pub(in crate::cell) broker: Broker,
+    pub(in crate::cell) roots: Arc<RootCertStore>,
     /// The folder with vault and key; without it the cell has no vault.
-    pub(super) files: Option<TempDir>,
+    pub(in crate::cell) files: Option<TempDir>,
     asked: (Sender<BrokerRequest>, Receiver<BrokerRequest>),
 }
 
 impl Setting {
-    pub(super) fn new(service: &Service) -> Self {
+    pub(in crate::cell) fn new(service: &Service) -> Self {
         Self::with_credential(service, CREDENTIAL.as_bytes())
     }
 
-    pub(super) fn with_credential(service: &Service, credential: &[u8]) -> Self {
+    pub(in crate::cell) fn with_credential(service: &Service, credential: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (vault, key) = (folder.path().join("vault"), folder.path().join("key"));
         vault::local::put(&vault, &key, "github/token", credential).unwrap();
@@ -76,7 +76,7 @@ impl Setting {
     }
 
     /// Makes the call, which must succeed.
-    pub(super) fn output(&self) -> Value {
+    pub(in crate::cell) fn output(&self) -> Value {
         match self.outcome() {
             CellOutcome::Output(output) => output,
             CellOutcome::Failed(failed) => panic!("the call failed: {failed:?}"),
@@ -84,7 +84,7 @@ impl Setting {
     }
 
     /// Makes the call, which must fail.
-    pub(super) fn failed(&self) -> FailedStep {
+    pub(in crate::cell) fn failed(&self) -> FailedStep {
         match self.outcome() {
             CellOutcome::Output(output) => panic!("the call succeeded: {output}"),
             CellOutcome::Failed(failed) => failed,
@@ -92,7 +92,7 @@ impl Setting {
     }
 
     /// Makes the call, which must fail; why it did.
-    pub(super) fn code(&self) -> String {
+    pub(in crate::cell) fn code(&self) -> String {
         self.failed().code
     }
 
@@ -103,10 +103,25 @@ impl Setting {
     }
 
     /// Makes the call as the confined process does, with an order that need not be one.
-    pub(super) fn outcome_by_channel(&self) -> CellOutcome {
+    pub(in crate::cell) fn outcome_by_channel(&self) -> CellOutcome {
+        self.outcome_of(&json!({ "call": self.order }))
+    }
+
+    /// Makes a `call: http` of this method and target as the confined process does.
+    pub(in crate::cell) fn http(&self, call: &Value, parameters: &Value) -> CellOutcome {
+        let connection = &self.order["connection"];
+        let mut call = call.clone();
+        if call.get("host").is_none() {
+            call["host"] = connection["hosts"][0].clone();
+        }
+        self.outcome_of(&json!({ "http": {
+            "call": call, "parameters": parameters, "connection": connection, "timeout_s": 20,
+        }}))
+    }
+
+    fn outcome_of(&self, task: &Value) -> CellOutcome {
         let (jail, orders) = Channel::pair().unwrap();
-        jail.send(&serde_json::to_vec(&serde_json::json!({ "call": self.order })).unwrap(), None)
-            .unwrap();
+        jail.send(&serde_json::to_vec(task).unwrap(), None).unwrap();
         let broker = self.start_broker();
         let status = serve_one(&orders, &broker, self.open_files(), Arc::clone(&self.roots));
         assert_eq!(status, 0);
@@ -114,11 +129,11 @@ impl Setting {
     }
 
     /// What the broker was asked for, next.
-    pub(super) fn asked(&self) -> BrokerRequest {
+    pub(in crate::cell) fn asked(&self) -> BrokerRequest {
         self.asked.1.try_recv().unwrap()
     }
 
-    pub(super) fn was_asked_nothing_more(&self) -> bool {
+    pub(in crate::cell) fn was_asked_nothing_more(&self) -> bool {
         self.asked.1.try_recv().is_err()
     }
 
@@ -150,7 +165,7 @@ impl Setting {
 }
 
 /// The code of an outcome that is a failure.
-pub(super) fn code(outcome: &CellOutcome) -> &str {
+pub(in crate::cell) fn code(outcome: &CellOutcome) -> &str {
     match outcome {
         CellOutcome::Output(_) => "",
         CellOutcome::Failed(failed) => &failed.code,

@@ -1,11 +1,12 @@
-//! Bash, JavaScript and Python steps, shell commands, loops and timeouts, on real executables.
+//! Kinds of tasks on real executables: code in each language, shell commands, loops, timeouts, and
+//! `call: http`.
 
 #![cfg(test)]
 
 use std::fs;
 
 use serde_json::{Value, json};
-use writ_testkit::world::World;
+use writ_testkit::{github_stand_in::GithubStandIn, world::World};
 
 const LANGUAGES: &str = r#"
 document: {dsl: '1.0.3', namespace: secops, name: languages, version: '1.0.0'}
@@ -90,4 +91,42 @@ fn a_command_that_does_not_end_times_out_and_can_be_caught() {
     let world = published("slow", SLOW);
     let output = output(&world, "secops/slow", &json!({}));
     assert_eq!(output, json!({"code": "timed-out", "at": "/do/0/guarded/try/0/endless"}));
+}
+
+const TOKEN: &str = "github_pat_tasks_0123456789abcdefghijklmno";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_spells_out_a_request_to_a_host_of_its_connection_and_to_no_other() {
+    let github = GithubStandIn::start(TOKEN).await.unwrap();
+    let address = github.address();
+    let world = World::start("http").unwrap();
+    world.prepare_main_job(&address.to_string(), TOKEN).unwrap();
+    let document = |uri: &str| {
+        format!(
+            "document: {{dsl: '1.0.3', namespace: secops, name: http, version: '1.0.0'}}
+do:
+  - ask:
+      call: http
+      with:
+        method: get
+        endpoint: {{uri: '{uri}', authentication: {{use: github}}}}
+        headers: {{Accept: application/json}}
+        output: response
+      output: {{as: '${{ {{status: .statusCode, name: .content.full_name}} }}'}}
+"
+        )
+    };
+    let file = world.folder.join("http.yaml");
+    let path = file.to_string_lossy().into_owned();
+    fs::write(&file, document("http://127.0.0.1:9/repos/{owner}/{repo}")).unwrap();
+    let refused = world.refused(&["automation", "publish", &path]).unwrap();
+    assert!(refused.contains("host-outside-connection"), "{refused}");
+
+    fs::write(&file, document(&format!("http://{address}/repos/{{owner}}/{{repo}}"))).unwrap();
+    let said = world.writ(&["automation", "check", &path]).unwrap();
+    assert!(said.contains(&format!("GET http://{address}/repos/{{owner}}/{{repo}}")), "{said}");
+    world.writ(&["automation", "publish", &path]).unwrap();
+    let output = output(&world, "secops/http", &json!({"owner": "octo", "repo": "a b"}));
+    assert_eq!(output["status"], 200, "{output}");
+    assert_eq!(github.requests("GET /repos/octo/a%20b"), 1);
 }
