@@ -184,10 +184,14 @@ async fn whole() -> Result<()> {
     row("jail and cell a call: the run less a `set` run less that call", less(call, sets, direct));
     tokio::task::block_in_place(|| -> Result<()> {
         world.connect("github", &address, "vault:secret/github#token")?;
+        let job = sources().join("examples/leaked-secret/automation.yaml");
+        world.writ(&["automation", "publish", &job.to_string_lossy()])?;
         publish(&world, "call", CALL)
     })?;
     let load = Arc::new(Load::of(&world).await?);
     rows(&world, &load, ("one call, OpenBao with AppRole", "secops/call", "{}"), 100).await?;
+    let name = "main job, GitHub's token from OpenBao with AppRole";
+    rows(&world, &load, (name, "secops/leaked-secret", &input), 96).await?;
     Ok(())
 }
 
@@ -277,9 +281,11 @@ fn processes(world: &World) -> Result<Vec<u32>> {
     let mut found = vec![world.dev_pid().context("`writ dev` is not running")?];
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        let children = children.unwrap_or_default();
-        found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        // Each thread has children of its own.
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
         next += 1;
     }
     Ok(found)
