@@ -209,20 +209,15 @@ impl Layout {
         let origin = format!("https://{}", server.1);
         let (data, certificate, key) =
             (path("server/data"), path("server/tls.pem"), path("server/tls.key"));
-        let words = [
-            &self.writ,
-            "server",
-            "--data",
-            &data,
-            "--listen",
-            &server.1,
-            "--public-url",
-            &origin,
-            "--tls-certificate",
-            &certificate,
-            "--tls-key",
-            &key,
-        ];
+        let config = path("server.toml");
+        let table = format!(
+            "[server]\ndata = '{data}'\nlisten = '{}'\npublic_url = '{origin}'\n\
+             tls_certificate = '{certificate}'\ntls_key = '{key}'\n",
+            server.1
+        );
+        fs::write(&config, table).unwrap();
+        self.as_person(&["config", "check", &config]);
+        let words = [&self.writ, "server", "--config", &config];
         self.machines.start(&server.0, &words, &self.folder.join("server.log")).unwrap();
         let listen = format!("{}:7420", self.gateway.ip);
         let link = format!("{}:7430", self.gateway.ip);

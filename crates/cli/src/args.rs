@@ -6,7 +6,9 @@ mod tenant;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-pub(crate) use service::{DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs};
+pub(crate) use service::{
+    ConfigCommand, DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs,
+};
 pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
     AutomationName, Cidr, ConnectionName, Role, RunId, SecretRef, TenantId, WorkspaceName,
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     /// The audit log, and the proof that it is whole.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Configuration files of the services.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Say what this machine can confine, and how to mend what it can't.
     Doctor,
     /// Run the control plane.

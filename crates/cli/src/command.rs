@@ -65,6 +65,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Runs(command) => run::runs(&context, command).await,
         Command::Charter(command) => charter::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
+        Command::Config(command) => service::config(&context, command),
         Command::Doctor => service::doctor(&context).await,
         Command::Server(args) => service::server(args).await,
         Command::Gateway(args) => service::gateway(args).await,

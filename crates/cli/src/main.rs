@@ -5,6 +5,7 @@
 
 mod args;
 mod command;
+mod config_file;
 mod dev;
 mod failure;
 mod join_file;
@@ -20,7 +21,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match config_file::expand(std::env::args_os().collect()) {
+        Ok(line) => args::Args::parse_from(line),
+        Err(failure) => {
+            eprintln!("{failure}");
+            return ExitCode::from(failure.exit);
+        }
+    };
     // SECURITY: keys, inputs and outputs pass through this process: no core dump of it is written, and
     // no other process of the same user reads its memory.
     if let Err(error) = writ_confine::harden_self() {

@@ -7,6 +7,8 @@
 //! Read in this order: `jws` (how anything is signed), `idc` (who signs), `writ` (what is
 //! ordered), `charter` (what is granted), `statement` (what the jail answers).
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub mod audit;
 pub mod charter;
 pub mod checkpoint;

@@ -18,9 +18,24 @@ pub(crate) struct TransportArgs {
     pub(crate) behind_proxy: bool,
 }
 
+/// `writ config`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a file configures services, and which; nothing is started.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print a file with every key in it, each with what it says.
+    Example,
+}
+
 /// `writ server`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
+    /// Take options that are not given here from this file (`writ config example`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Folder of the tenants' databases.
     #[arg(long)]
     pub(crate) data: PathBuf,
@@ -41,6 +56,9 @@ pub(crate) struct ServerArgs {
 /// `writ gateway`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GatewayArgs {
+    /// Take options that are not given here from this file (`writ config example`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// What to start from, as `writ init` wrote it: tenant and origins.
     #[arg(long)]
     pub(crate) join: Option<PathBuf>,
@@ -67,6 +85,9 @@ pub(crate) struct GatewayArgs {
 /// `writ runner`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunnerArgs {
+    /// Take options that are not given here from this file (`writ config example`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Make the keys, write the enrolment request to this file, and end.
     #[arg(long, conflicts_with_all = ["join", "tenant"])]
     pub(crate) enroll: Option<PathBuf>,

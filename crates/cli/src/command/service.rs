@@ -12,7 +12,8 @@ use writ_model::{IsolationMode, IsolationReport};
 
 use super::Context;
 use crate::{
-    args::{GatewayArgs, RunnerArgs, ServerArgs, TransportArgs},
+    args::{ConfigCommand, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs},
+    config_file,
     failure::Failure,
     join_file::{self, JoinFile},
     output,
@@ -55,7 +56,8 @@ async fn on(args: &TransportArgs, address: std::net::SocketAddr) -> Result<Liste
 }
 
 pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
-    let ServerArgs { data, public_url, issuer_cidrs, transport, listen: address } = args;
+    let ServerArgs { config, data, public_url, issuer_cidrs, transport, listen: address } = args;
+    tell(config.as_deref());
     let listener = on(&transport, address).await?;
     let config = writ_server::Config { data, public_url, issuer_cidrs };
     tracing::info!(%address, "control plane serves");
@@ -65,6 +67,7 @@ pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
+    tell(args.config.as_deref());
     let public = on(&args.transport, args.listen).await?;
     let link = on(&args.transport, args.link_listen).await?;
     let (ten, link_url, public_url) = match &args.join {
@@ -86,6 +89,7 @@ pub(super) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
+    tell(args.config.as_deref());
     let degraded = args.isolation.is_some();
     if degraded {
         output::say("DEGRADED ISOLATION: for development only, and written in every receipt");
@@ -140,6 +144,26 @@ async fn enroll(path: &Path, data: &Path, launch: &writ_runner::Launch) -> Resul
     join_file::write(path, &request)?;
     output::say(format!("runner {}: next, `writ init --enrollment …` with this file", request.id));
     output::line(request.jail_key.thumbprint().to_string())
+}
+
+/// Says where the options are from.
+fn tell(config: Option<&Path>) {
+    if let Some(file) = config {
+        tracing::info!(file = %file.display(), "configured");
+    }
+}
+
+pub(super) fn config(context: &Context, command: ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Check { file } => {
+            let services = config_file::checked(&file)?;
+            if context.json {
+                return output::json(&services);
+            }
+            output::line(format!("configures {}", services.join(", ")))
+        }
+        ConfigCommand::Example => output::line(config_file::example()),
+    }
 }
 
 fn missing(option: &str) -> Failure {

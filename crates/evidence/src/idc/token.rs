@@ -120,7 +120,7 @@ fn audience<'i>(claims: &Map<String, Value>, issuer: &'i Issuer) -> Option<&'i I
     let list: Vec<&str> = match claims.get("aud")? {
         Value::String(one) => vec![one],
         Value::Array(list) => list.iter().map(Value::as_str).collect::<Option<_>>()?,
-        _ => return None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
     };
     let named = match (list.as_slice(), azp) {
         ([only], None) => *only,
