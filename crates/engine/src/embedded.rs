@@ -17,6 +17,7 @@ use std::{
     num::NonZeroUsize,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{sync::Notify, task::JoinSet};
@@ -218,6 +219,20 @@ impl<P: Perform> Engine<P> {
     pub fn cancel(&self, run: RunId) {
         self.shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
         self.shared.cancels.notify_waiters();
+    }
+
+    /// Begins no effect any more, and waits until what was begun is on disk, at most for `grace`.
+    /// Runs stay where they are, to be taken up at the next start. `false`: something was still
+    /// under way; what may not happen twice will then be asked about.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        const LOOK: Duration = Duration::from_millis(10);
+        self.shared.turns.close();
+        let idle = async {
+            while !self.shared.turns.are_idle() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(grace, idle).await.is_ok()
     }
 
     /// Where a run is; `None` if there is no such run, or none can be read: starting it again is

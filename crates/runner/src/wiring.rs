@@ -94,6 +94,10 @@ pub(crate) struct Parts {
     pub(crate) outbox: report::Outbox,
 }
 
+/// How long steps that are under way have to end once the runner is told to: longer than a call may
+/// take. A service manager should wait longer than this before it kills.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(40);
+
 fn data_folder(config: &Config) -> Result<(), RunnerError> {
     std::fs::create_dir_all(config.data.join("content"))
         .map_err(|source| RunnerError::Data { path: config.data.clone(), source })
@@ -144,13 +148,27 @@ pub async fn serve(
     }
     let gone = Arc::clone(&parts.jail);
     let ended = tokio::select! {
-        () = stop => Ok(()),
+        () = stop => {
+            drain(&parts).await;
+            Ok(())
+        }
         () = gone.gone() => Err(JailError::Gone.into()),
         () = launcher_ended(&mut children) => Err(LaunchError::Ended.into()),
     };
     tasks.shutdown().await;
     end(&mut children);
     ended
+}
+
+/// Lets the steps end that were begun, so that the next start has nothing to ask about.
+async fn drain(parts: &Parts) {
+    tracing::info!("ends once the steps that are under way have ended");
+    if !parts.engine.drain(GRACE).await {
+        tracing::warn!(
+            grace_s = GRACE.as_secs(),
+            "ends with steps under way; they may be asked about"
+        );
+    }
 }
 
 async fn build(

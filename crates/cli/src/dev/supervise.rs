@@ -140,7 +140,7 @@ async fn supervise(
             }
             // A sender that is gone asks to end, too.
             _ = async { stop.wait_for(|stop| *stop).await.map(drop) } => {
-                end(&mut child).await;
+                end(&mut child, patience(name)).await;
                 return;
             }
         }
@@ -157,13 +157,18 @@ fn write_pid(path: &Path, child: &Child) {
     let _ = fs::write(path, pid);
 }
 
+/// How long a part has to end: a runner lets the steps end that are under way.
+fn patience(name: &str) -> Duration {
+    Duration::from_secs(if name == "runner" { 45 } else { 5 })
+}
+
 /// Asks a process to end, and insists after a while.
-async fn end(child: &mut Child) {
+async fn end(child: &mut Child, patience: Duration) {
     if let Some(pid) = child.id() {
         // There is no safe way in the standard library to send another signal than SIGKILL.
         let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await;
     }
-    if tokio::time::timeout(Duration::from_secs(5), child.wait()).await.is_err() {
+    if tokio::time::timeout(patience, child.wait()).await.is_err() {
         // It is reaped when dropped.
         let _ = child.kill().await;
     }

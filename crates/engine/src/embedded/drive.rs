@@ -19,7 +19,7 @@ use writ_workflow::{
     StepError, on,
 };
 
-use super::{Shared, doubt};
+use super::{Shared, doubt, turns::Turn};
 use crate::{
     journal::{Journal, JournalError, RunRow, seal::RunSeal},
     perform::{Perform, Performed},
@@ -62,7 +62,8 @@ type Owed = Result<Effect, Stuck>;
 
 /// What came of an effect.
 enum Next {
-    Event(Event),
+    /// What happened; the turn that it took lasts until that is on disk.
+    Event(Event, Option<Turn>),
     Ended(Outcome),
     Stopped,
 }
@@ -108,7 +109,10 @@ async fn take_up<P: Perform>(shared: &Arc<Shared<P>>, run: RunId) -> Result<(), 
             next = driver.perform(effect) => next?,
         };
         match next {
-            Next::Event(event) => owed = driver.take(event).await?,
+            Next::Event(event, turn) => {
+                owed = driver.take(event).await?;
+                drop(turn);
+            }
             Next::Ended(outcome) => return end(shared, &seal, outcome).await,
             Next::Stopped => return Ok(()),
         }
@@ -200,7 +204,7 @@ impl<P: Perform> Driver<P> {
             Effect::RunCode(code) => Ok(self.run(code).await),
             Effect::StartTimer { step, attempt, at } => {
                 tokio::time::sleep(at.until(self.shared.perform.now())).await;
-                Ok(Next::Event(Event::TimerFired { step, attempt }))
+                Ok(Next::Event(Event::TimerFired { step, attempt }, None))
             }
             Effect::Finish(outcome) => Ok(Next::Ended(outcome)),
         }
@@ -210,16 +214,17 @@ impl<P: Perform> Driver<P> {
         let (run, step, attempt) = (self.seal.run(), call.step.clone(), call.attempt);
         loop {
             if let Some(event) = doubt::settle(&self.shared, run, &call).await? {
-                return Ok(Next::Event(event));
+                return Ok(Next::Event(event, None));
             }
             // Before it is begun: what only waits its turn has certainly not happened.
-            let Ok(_turn) = self.shared.turns.take(&self.workspace).await else {
+            let Ok(turn) = self.shared.turns.take(&self.workspace).await else {
                 return Ok(Next::Stopped);
             };
             self.shared.journal.begin(run, &step, attempt).await?;
             match self.shared.perform.call_action(run, call.clone()).await {
                 Performed::Done(result) => {
-                    return Ok(Next::Event(Event::ActionFinished { step, attempt, result }));
+                    let event = Event::ActionFinished { step, attempt, result };
+                    return Ok(Next::Event(event, Some(turn)));
                 }
                 Performed::Lost => {}
                 Performed::Interrupted => return Ok(Next::Stopped),
@@ -230,11 +235,13 @@ impl<P: Perform> Driver<P> {
     /// Code has no effect outside its sandbox, so it may always run again.
     async fn run(&self, code: CodeRun) -> Next {
         let (step, attempt) = (code.step.clone(), code.attempt);
-        let Ok(_turn) = self.shared.turns.take(&self.workspace).await else {
+        let Ok(turn) = self.shared.turns.take(&self.workspace).await else {
             return Next::Stopped;
         };
         match self.shared.perform.run_code(self.seal.run(), code).await {
-            Performed::Done(result) => Next::Event(Event::CodeFinished { step, attempt, result }),
+            Performed::Done(result) => {
+                Next::Event(Event::CodeFinished { step, attempt, result }, Some(turn))
+            }
             // Code that was lost has done nothing; the next start runs it again.
             Performed::Lost | Performed::Interrupted => Next::Stopped,
         }

@@ -103,6 +103,8 @@ struct Service {
     refuses_to_close: AtomicBool,
     /// What the next error says in detail.
     detail: Mutex<Option<String>>,
+    /// How long an action takes.
+    slow_ms: AtomicU64,
     /// Added to the clock.
     ahead_ms: AtomicU64,
 }
@@ -136,6 +138,7 @@ impl Perform for Service {
     async fn call_action(&self, _run: RunId, call: ActionCall) -> Performed {
         self.note(&call);
         tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(self.slow_ms.load(Ordering::SeqCst))).await;
         let silent = self.goes_silent.lock().unwrap().clone();
         if silent.as_deref() == Some(kind(&call)) {
             return Performed::Interrupted;

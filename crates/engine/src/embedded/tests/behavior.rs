@@ -263,3 +263,37 @@ fn has_outcome(engine: &Engine<Service>) -> bool {
 fn refusal(code: &str) -> Refusal {
     Refusal::Refused { code: code.to_owned(), reason: "the rule".to_owned() }
 }
+
+const TWO: &str = r"
+document: {dsl: 1.0.0, namespace: secops, name: two, version: 1.0.0}
+do:
+  - first: {call: 'acme.things.once:1.0.0@default', with: {connection: acme, n: 1}}
+  - second: {call: 'acme.things.once:1.0.0@default', with: {connection: acme, n: 2}}
+";
+
+#[test]
+fn a_drained_engine_lets_what_was_begun_end_and_nothing_is_asked_at_the_next_start() {
+    let world = World::new();
+    world.service.slow_ms.store(200, Ordering::SeqCst);
+    world.life(async |engine| {
+        engine.start(order(RUN, TWO, &json!({}))).await.unwrap();
+        until_true(|| world.service.calls.lock().unwrap().len() == 1).await;
+        assert!(engine.drain(Duration::from_secs(20)).await);
+    });
+    assert_eq!(world.service.calls.lock().unwrap().len(), 1, "nothing more was begun");
+
+    world.service.slow_ms.store(0, Ordering::SeqCst);
+    assert_eq!(world.life_to_the_end(RUN).phase, Phase::Completed);
+    assert_eq!(world.service.calls.lock().unwrap().len(), 2, "and nothing was done twice");
+}
+
+#[test]
+fn a_drain_that_takes_too_long_says_so() {
+    let world = World::new();
+    world.service.slow_ms.store(5_000, Ordering::SeqCst);
+    world.life(async |engine| {
+        engine.start(order(RUN, TWO, &json!({}))).await.unwrap();
+        until_true(|| world.service.calls.lock().unwrap().len() == 1).await;
+        assert!(!engine.drain(Duration::from_millis(50)).await);
+    });
+}
