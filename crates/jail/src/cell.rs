@@ -28,7 +28,7 @@ use rustls::RootCertStore;
 use writ_confine::Channel;
 use writ_jail_link::{CellOrder, CellOutcome, CellTask, FailedStep, decode, encode};
 use writ_model::{
-    ConnectionKind,
+    Connection, ConnectionKind,
     pack::{Projection, Verdict},
 };
 
@@ -76,10 +76,7 @@ pub fn serve_one(
         Ok(CellTask::Call(order)) => serve(&order, broker, sources, roots),
         Ok(CellTask::Http(order)) => match http::serve(&order, broker, sources, roots) {
             Ok(output) => CellOutcome::Output(output),
-            Err(failure) => {
-                let about = failure.about_secret.then(|| order.connection.secret.to_string());
-                CellOutcome::Failed(FailedStep { about, ..step(failure) })
-            }
+            Err(failure) => CellOutcome::Failed(step_of(failure, &order.connection)),
         },
         Ok(CellTask::IssuerKeys(order)) => {
             drop(sources);
@@ -105,9 +102,8 @@ pub fn serve(
     match try_serve(order, broker, sources, roots) {
         Ok(output) => CellOutcome::Output(output),
         Err(failure) => {
-            let about = failure.about_secret.then(|| order.connection.secret.to_string());
             let code = known_code(order, failure);
-            CellOutcome::Failed(FailedStep { about, code, ..step(failure) })
+            CellOutcome::Failed(FailedStep { code, ..step_of(failure, &order.connection) })
         }
     }
 }
@@ -200,6 +196,12 @@ pub fn leaves(
 
 fn failed(failure: Failed) -> CellOutcome {
     CellOutcome::Failed(step(failure))
+}
+
+/// A failure of a call; one about the secret names its reference.
+fn step_of(failure: Failed, connection: &Connection) -> FailedStep {
+    let about = failure.about_secret.then(|| connection.secret.to_string());
+    FailedStep { about, ..step(failure) }
 }
 
 fn step(failure: Failed) -> FailedStep {

@@ -1,21 +1,21 @@
 //! The sandbox: CPython with hostile code in it.
 
 use std::{
-    collections::BTreeMap,
     os::fd::AsRawFd,
     time::{Duration, Instant},
 };
 
 use writ_confine::{
-    CgroupParent, Channel, ConfineError, fork_worker,
-    sandbox::{
-        Interpreter, Interpreters, SandboxLimits, SandboxOutcome, SandboxResult, SandboxSpec,
-        WrittenOutput, run, spawn,
-    },
+    Channel, fork_worker,
+    sandbox::{SandboxOutcome, run, spawn},
 };
-use writ_model::{CodeLanguage, MeasureName};
+use writ_model::MeasureName;
 
-use crate::{Test, tests};
+use crate::{
+    Test,
+    setting::{groups, log, python, run_code},
+    tests,
+};
 
 pub(crate) const TESTS: &[Test] = tests![
     code_turns_input_json_into_output_json,
@@ -30,17 +30,6 @@ pub(crate) const TESTS: &[Test] = tests![
     calls_into_the_kernel_are_refused,
     it_has_no_capability_and_no_new_privileges,
     it_has_no_descriptor_and_no_environment_of_ours,
-    a_memory_bomb_is_stopped,
-    a_memory_bomb_is_stopped_without_a_control_group,
-    a_fork_bomb_is_bounded,
-    without_a_control_group_only_threads_start,
-    an_endless_loop_times_out,
-    an_endless_loop_in_a_child_process_times_out,
-    processor_time_is_limited,
-    huge_stdout_is_cut_and_ends_the_step,
-    a_flood_of_log_is_cut_and_harmless,
-    an_output_file_that_is_a_link_or_pipe_or_too_large_is_not_read,
-    files_are_bounded,
     input_that_is_not_read_holds_nothing_up,
     a_process_left_behind_is_gone,
     a_broker_channel_reaches_the_code,
@@ -100,7 +89,7 @@ fn a_failing_step_has_its_code_and_its_log() {
 
 fn the_report_of_a_sandbox_is_complete() {
     let with_group = run_code("pass", b"").report;
-    let without = run(spec("pass"), None, b"").unwrap().report;
+    let without = run(python("pass"), None, b"").unwrap().report;
 
     assert!(with_group.is_complete() && without.is_complete(), "{with_group}\n{without}");
     assert_eq!(with_group.is_active(MeasureName::Cgroup), groups().is_some());
@@ -265,178 +254,6 @@ assert os.uname().nodename == 'confined'
     );
 }
 
-const MEMORY_BOMB: &str = "
-held = []
-while True: held.append(bytearray(1 << 20))
-";
-
-fn a_memory_bomb_is_stopped() {
-    let result = run_limited(MEMORY_BOMB, |limits| limits.memory_bytes = 64 << 20);
-
-    match groups() {
-        Some(_) => assert_eq!(result.outcome, SandboxOutcome::OutOfMemory, "{}", log(&result)),
-        None => assert_memory_error(&result),
-    }
-}
-
-fn a_memory_bomb_is_stopped_without_a_control_group() {
-    let mut spec = spec(MEMORY_BOMB);
-    spec.limits.memory_bytes = 64 << 20;
-
-    assert_memory_error(&run(spec, None, b"").unwrap());
-}
-
-fn a_fork_bomb_is_bounded() {
-    if groups().is_none() {
-        return; // Covered by `without_a_control_group_only_threads_start`.
-    }
-    let code = "
-import os, time
-born = 0
-while True:
-    try: pid = os.fork()
-    except OSError: break
-    if pid == 0: time.sleep(30)
-    born += 1
-print(born)
-";
-    let start = Instant::now();
-    let result = run_limited(code, |limits| limits.processes = 10);
-
-    assert_eq!(result.output(), Some(b"9".as_slice()), "{}", log(&result));
-    assert!(start.elapsed() < Duration::from_secs(10));
-}
-
-fn without_a_control_group_only_threads_start() {
-    let code = "
-import os, subprocess, threading
-try: os.fork()
-except PermissionError: pass
-else: raise SystemExit('forked')
-def count():
-    try: threading.Thread(target=stop.wait).start(); return True
-    except RuntimeError: return False
-stop = threading.Event()
-started = 0
-while count(): started += 1
-stop.set()
-print(started)
-";
-    let mut spec = spec(code);
-    spec.limits.processes = 6;
-    let result = run(spec, None, b"").unwrap();
-
-    assert_eq!(result.output(), Some(b"5".as_slice()), "{}", log(&result));
-}
-
-fn an_endless_loop_times_out() {
-    assert_times_out("while True: pass");
-    assert_times_out(
-        "import time, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)",
-    );
-}
-
-fn an_endless_loop_in_a_child_process_times_out() {
-    if groups().is_some() {
-        assert_times_out(
-            "import os\nwhile True:\n  if os.fork() == 0:\n    while True: pass\n  os.wait()",
-        );
-    }
-}
-
-fn assert_times_out(code: &str) {
-    let start = Instant::now();
-    let result = run_limited(code, |limits| limits.wall = Duration::from_millis(400));
-
-    assert_eq!(result.outcome, SandboxOutcome::TimedOut, "{}", log(&result));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-}
-
-fn processor_time_is_limited() {
-    let result = run_limited("while True: pass", |limits| limits.cpu = Duration::from_secs(1));
-
-    assert_eq!(result.outcome, SandboxOutcome::Signaled { signal: libc::SIGKILL });
-}
-
-fn huge_stdout_is_cut_and_ends_the_step() {
-    let result = run_limited("while True: print('x' * 100000)", |limits| {
-        limits.output_bytes = 50_000;
-    });
-    let exact = run_limited("print('x' * 49999)", |limits| limits.output_bytes = 50_000);
-    let one_more = run_limited("print('x' * 50000)", |limits| limits.output_bytes = 50_000);
-
-    assert_eq!(result.outcome, SandboxOutcome::TooMuchOutput);
-    assert_eq!(result.stdout.len(), 50_000);
-    assert_eq!((exact.outcome, exact.stdout.len()), (SandboxOutcome::Exited { code: 0 }, 50_000));
-    assert_eq!(one_more.outcome, SandboxOutcome::TooMuchOutput);
-}
-
-fn a_flood_of_log_is_cut_and_harmless() {
-    let code = "
-import sys
-for _ in range(200): print('x' * 10000, file=sys.stderr)
-print(1)
-";
-    let result = run_limited(code, |limits| limits.log_bytes = 1000);
-
-    assert_eq!(result.output(), Some(b"1".as_slice()));
-    assert_eq!((result.stderr.len(), result.stderr_cut), (1000, true));
-}
-
-fn an_output_file_that_is_a_link_or_pipe_or_too_large_is_not_read() {
-    for make in [
-        "os.symlink('/etc/passwd', out)",
-        "os.symlink('/tmp/other', out)",
-        "os.mkdir(out)",
-        "open(out, 'w').write('1'); os.chmod(out, 0)",
-    ] {
-        let code = format!(
-            "import os\nout = os.environ['WRIT_OUTPUT']\nopen('/tmp/other', 'w').write('1')\nprint('0')\n{make}\n"
-        );
-        let result = run_code(&code, b"");
-
-        // Root may read a file without permissions; it is a file like any other.
-        let readable = make.contains("chmod") && rustix::process::geteuid().is_root();
-        let expected =
-            if readable { WrittenOutput::Content(b"1".to_vec()) } else { WrittenOutput::NotAFile };
-        assert_eq!(result.written, expected, "{make}: {}", log(&result));
-    }
-    let large = run_limited(
-        "import os\nopen(os.environ['WRIT_OUTPUT'], 'w').write('1' * 101)\nprint('0')",
-        |limits| limits.output_bytes = 100,
-    );
-
-    assert_eq!(large.outcome, SandboxOutcome::TooMuchOutput);
-    assert_eq!(large.written, WrittenOutput::Absent);
-}
-
-fn files_are_bounded() {
-    let code = "
-import os
-def fill(name):
-    total = 0
-    try:
-        with open('/tmp/' + name, 'wb', buffering=0) as f:
-            while True: total += f.write(b'x' * 65536)
-    except OSError: return total
-total = sum(fill(str(n)) for n in range(4))
-assert 0 < total <= 4 << 20, total
-made = 0
-try:
-    while True:
-        open(f'/tmp/n{made}', 'w').close()
-        made += 1
-except OSError: pass
-assert made <= 4096, made
-";
-    let result = run_limited(
-        &format!("import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{code}"),
-        |limits| limits.scratch_bytes = 4 << 20,
-    );
-
-    assert_eq!(result.outcome, SandboxOutcome::Exited { code: 0 }, "{}", log(&result));
-}
-
 fn input_that_is_not_read_holds_nothing_up() {
     let input = vec![b'x'; 1 << 20];
     let ignored = run_code("print(1)", &input);
@@ -461,7 +278,7 @@ fn a_process_left_behind_is_gone() {
 
 fn a_broker_channel_reaches_the_code() {
     let (ours, theirs) = Channel::pair().unwrap();
-    let mut spec = spec(
+    let mut spec = python(
         "
 import os, socket
 broker = socket.socket(fileno=int(os.environ['WRIT_BROKER_FD']))
@@ -483,7 +300,7 @@ fn a_sandbox_dies_with_its_launcher() {
 import os, socket, time
 socket.socket(fileno=int(os.environ['WRIT_BROKER_FD'])).sendall(b'\\0\\0\\0\\1x') or time.sleep(60)
 ";
-    let mut spec = spec(code);
+    let mut spec = python(code);
     let theirs = theirs.into_fd();
     let keep = [theirs.as_raw_fd()];
     spec.broker = Some(theirs);
@@ -519,48 +336,8 @@ fn nothing_is_left_in_the_control_groups() {
 fn check(code: &str) {
     let code = format!("{code}\nprint('done')\n");
     for groups in [groups(), None] {
-        let result = run(spec(&code), groups.as_ref(), b"").unwrap();
+        let result = run(python(&code), groups.as_ref(), b"").unwrap();
         assert_eq!(result.outcome, SandboxOutcome::Exited { code: 0 }, "{}", log(&result));
         assert_eq!(result.output(), Some(b"done".as_slice()));
     }
-}
-
-fn assert_memory_error(result: &SandboxResult) {
-    assert_eq!(result.outcome, SandboxOutcome::Exited { code: 1 });
-    assert!(log(result).contains("MemoryError"), "{}", log(result));
-}
-
-fn run_code(code: &str, input: &[u8]) -> SandboxResult {
-    run(spec(code), groups().as_ref(), input).unwrap()
-}
-
-fn run_limited(code: &str, limit: impl FnOnce(&mut SandboxLimits)) -> SandboxResult {
-    let mut spec = spec(code);
-    limit(&mut spec.limits);
-    let result: Result<_, ConfineError> = run(spec, groups().as_ref(), b"");
-    result.unwrap()
-}
-
-fn spec(code: &str) -> SandboxSpec {
-    SandboxSpec {
-        interpreter: python(),
-        code: code.as_bytes().to_vec(),
-        arguments: Vec::new(),
-        environment: BTreeMap::new(),
-        limits: SandboxLimits { wall: Duration::from_secs(20), ..SandboxLimits::default() },
-        broker: None,
-        uid_shared: true,
-    }
-}
-
-fn python() -> Interpreter {
-    Interpreters::discover(None, true).of(CodeLanguage::Python).unwrap().clone()
-}
-
-fn groups() -> Option<CgroupParent> {
-    CgroupParent::find().ok()
-}
-
-fn log(result: &SandboxResult) -> String {
-    format!("{:?}: {}", result.outcome, String::from_utf8_lossy(&result.stderr))
 }

@@ -1,16 +1,15 @@
 //! The sandbox's other languages: Bash, and JavaScript on Node.js and on QuickJS.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use writ_confine::{
-    CgroupParent,
-    sandbox::{
-        Interpreter, Interpreters, SandboxLimits, SandboxOutcome, SandboxResult, SandboxSpec, run,
-    },
-};
+use writ_confine::sandbox::{Interpreter, Interpreters, SandboxOutcome, SandboxResult, run};
 use writ_model::CodeLanguage;
 
-use crate::{Test, executables, tests};
+use crate::{
+    Test, executables,
+    setting::{groups, log, spec},
+    tests,
+};
 
 pub(crate) const TESTS: &[Test] = tests![
     bash_turns_input_json_into_output_json,
@@ -235,26 +234,6 @@ fn quickjs() -> Interpreter {
     found.of(CodeLanguage::JavaScript).unwrap().clone()
 }
 
-fn spec(interpreter: Interpreter, code: &str) -> SandboxSpec {
-    SandboxSpec {
-        interpreter,
-        code: code.as_bytes().to_vec(),
-        arguments: Vec::new(),
-        environment: BTreeMap::new(),
-        limits: SandboxLimits { wall: Duration::from_secs(20), ..SandboxLimits::default() },
-        broker: None,
-        uid_shared: true,
-    }
-}
-
-fn groups() -> Option<CgroupParent> {
-    CgroupParent::find().ok()
-}
-
 fn text(result: &SandboxResult) -> String {
     String::from_utf8_lossy(&result.stdout).into_owned()
-}
-
-fn log(result: &SandboxResult) -> String {
-    format!("{:?}: {}", result.outcome, String::from_utf8_lossy(&result.stderr))
 }

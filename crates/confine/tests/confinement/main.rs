@@ -17,11 +17,15 @@ use std::{
 #[cfg(test)]
 mod cells;
 #[cfg(test)]
+mod code_limits;
+#[cfg(test)]
 mod code_steps;
 #[cfg(test)]
 mod languages;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+mod setting;
 
 /// One promise, and the code that breaks if it does not hold.
 type Test = (&'static str, fn());
@@ -55,7 +59,9 @@ fn run_all(out: &mut impl Write, user: u32) -> io::Result<(u32, u32)> {
     let filter = env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let wanted = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
     let (mut passed, mut failed) = (0, 0);
-    let tests = [cells::TESTS, code_steps::TESTS, languages::TESTS, machine::TESTS].concat();
+    let tests =
+        [cells::TESTS, code_steps::TESTS, code_limits::TESTS, languages::TESTS, machine::TESTS]
+            .concat();
     for (name, test) in tests.into_iter().filter(|(name, _)| wanted(name)) {
         let start = Instant::now();
         let ok = catch_unwind(AssertUnwindSafe(test)).is_ok();

@@ -17,7 +17,10 @@ use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
 use writ_policy::Right;
 
 use super::{App, Failure, auth::original};
-use crate::flow::{self, denied_problem, no_such_run, stored};
+use crate::{
+    flow::{self, denied_problem, no_such_run, stored},
+    tenant::Tenant,
+};
 
 /// Where a page starts.
 #[derive(Deserialize)]
@@ -87,12 +90,10 @@ pub(super) async fn start(
 /// `POST /runs/{run}/resume`: the writ in the body says who.
 pub(super) async fn resume(
     State(app): State<Arc<App>>,
-    Path((ten, run)): Path<(String, String)>,
+    Path(of): Path<(String, String)>,
     Json(body): Json<RunOrder>,
 ) -> Result<StatusCode, Failure> {
-    let tenant = app.tenant(&ten)?;
-    let run: RunId = run.parse().map_err(|_| no_such_run())?;
-    app.learn_keys(&tenant, &body.idc).await;
+    let (tenant, run) = ordered(&app, of, &body).await?;
     flow::resume_run(&tenant, run, &body)?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -100,14 +101,24 @@ pub(super) async fn resume(
 /// `POST /runs/{run}/cancel`: the writ in the body says who.
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
-    Path((ten, run)): Path<(String, String)>,
+    Path(of): Path<(String, String)>,
     Json(body): Json<RunOrder>,
 ) -> Result<StatusCode, Failure> {
-    let tenant = app.tenant(&ten)?;
-    let run: RunId = run.parse().map_err(|_| no_such_run())?;
-    app.learn_keys(&tenant, &body.idc).await;
+    let (tenant, run) = ordered(&app, of, &body).await?;
     flow::cancel_run(&tenant, run, &body)?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Which run an order is about, once the keys of its signer's issuer are known.
+async fn ordered(
+    app: &App,
+    (ten, run): (String, String),
+    order: &RunOrder,
+) -> Result<(Arc<Tenant>, RunId), Failure> {
+    let tenant = app.tenant(&ten)?;
+    let run: RunId = run.parse().map_err(|_| no_such_run())?;
+    app.learn_keys(&tenant, &order.idc).await;
+    Ok((tenant, run))
 }
 
 /// `GET /runs`: those that the caller may see.
