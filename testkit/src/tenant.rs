@@ -164,7 +164,13 @@ impl Tenant {
             order: Order::CharterAppend { cnt: sha256(body.as_bytes()) },
         };
         let writ = writ::sign(&claims, &login.key, &SystemRandom::new())?;
-        Ok(UnverifiedEntry::Writ { body, writ, idc: login.idc.clone(), cosignatures: Vec::new() })
+        Ok(UnverifiedEntry::Writ {
+            body,
+            writ,
+            idc: login.idc.clone(),
+            others: Vec::new(),
+            cosignatures: Vec::new(),
+        })
     }
 
     /// Judges a candidate as the witness, cosigns it and folds it.

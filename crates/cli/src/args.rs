@@ -1,17 +1,24 @@
 //! Everything that can be said to `writ`.
 
+mod charter;
 mod service;
 mod tenant;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use charter::{
+    CharterCommand, GroupCommand, RootCommand, RootSigning, RunnersCommand, SuspendArgs,
+    WitnessCommand,
+};
 pub(crate) use service::{
     ConfigCommand, DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs,
 };
 pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
-    AutomationName, Cidr, ConnectionName, Role, RunId, SecretRef, TenantId, WorkspaceName,
+    AutomationName, Cidr, ConnectionName, GroupName, PackName, Role, RunId, SecretRef, TenantId,
+    WorkspaceName,
 };
 
 /// Security automation that asks for minimal trust.
@@ -70,6 +77,22 @@ pub(crate) enum Command {
     /// Identity providers that the tenant believes.
     #[command(subcommand)]
     Issuer(IssuerCommand),
+    /// Root keys: what only they may sign is signed off line if need be.
+    #[command(subcommand)]
+    Root(RootCommand),
+    /// Witnesses: whose jails see changes fresh.
+    #[command(subcommand)]
+    Witness(WitnessCommand),
+    /// Runners: what the charter enrolls.
+    #[command(subcommand)]
+    Runners(RunnersCommand),
+    /// Groups of people that the charter lists.
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// The kill switch: stop somebody or something, now.
+    Suspend(Box<SuspendArgs>),
+    /// Take a suspension back.
+    Restore(Box<SuspendArgs>),
     /// Workspaces: where rights are granted.
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
@@ -193,11 +216,14 @@ pub(crate) enum BindingCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct BindingArgs {
     /// The subject at the identity provider.
-    #[arg(long, required_unless_present = "group", conflicts_with = "group")]
+    #[arg(long, required_unless_present_any = ["group", "charter_group"], conflicts_with = "group")]
     pub(crate) subject: Option<String>,
     /// A group, as the issuer's ID tokens name it: everybody in it, while their token says so.
     #[arg(long)]
     pub(crate) group: Option<String>,
+    /// A group that the charter lists, as `writ group set` made it.
+    #[arg(long, conflicts_with_all = ["subject", "group"])]
+    pub(crate) charter_group: Option<GroupName>,
     /// The issuer; the tenant's only one unless given.
     #[arg(long)]
     pub(crate) issuer: Option<String>,
@@ -288,6 +314,13 @@ pub(crate) enum PackCommand {
         /// The pack's file.
         file: PathBuf,
     },
+    /// Take an acknowledgement back: no action of the pack begins after it.
+    Withdraw {
+        /// The pack.
+        name: PackName,
+        /// The version that was acknowledged.
+        version: String,
+    },
     /// List acknowledged packs.
     List,
 }
@@ -362,13 +395,6 @@ pub(crate) enum RunsCommand {
         /// The run.
         run: RunId,
     },
-}
-
-/// `writ charter`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum CharterCommand {
-    /// List the entries, verified from the trust anchor.
-    Log,
 }
 
 /// `writ audit`.

@@ -5,13 +5,16 @@ mod automation;
 mod binding;
 mod charter;
 mod connection;
+mod group;
 mod init;
 mod issuer;
 mod login;
 mod pack;
+mod root;
 mod run;
 mod secret;
 mod service;
+mod suspend;
 mod workspace;
 
 use clap::CommandFactory as _;
@@ -55,6 +58,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Logout => login::log_out(&context),
         Command::Whoami => login::whoami(&context).await,
         Command::Issuer(command) => issuer::run(&context, command).await,
+        Command::Root(command) => root::root(&context, command).await,
+        Command::Witness(command) => root::witness(&context, command).await,
+        Command::Runners(command) => root::runners(&context, command).await,
+        Command::Group(command) => group::run(&context, command).await,
+        Command::Suspend(args) => suspend::suspend(&context, *args).await,
+        Command::Restore(args) => suspend::restore(&context, *args).await,
         Command::Workspace(command) => workspace::run(&context, command).await,
         Command::Binding(command) => binding::run(&context, command).await,
         Command::Connection(command) => connection::run(&context, command).await,

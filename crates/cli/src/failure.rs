@@ -48,6 +48,11 @@ impl Failure {
         Self::new(code, cause)
     }
 
+    /// The stable code.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// Says what to do about it.
     pub(crate) fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();

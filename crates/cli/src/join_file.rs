@@ -72,15 +72,21 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 
 /// Writes one of them; refuses to replace a file.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+    put(path, value, fs::OpenOptions::new().write(true).create_new(true))
+}
+
+/// Writes one of them over the file that it was read from.
+pub(crate) fn rewrite<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+    put(path, value, fs::OpenOptions::new().write(true).truncate(true))
+}
+
+fn put<T: Serialize>(path: &Path, value: &T, how: &fs::OpenOptions) -> Result<(), Failure> {
     let failed = |error: &dyn std::error::Error| {
         Failure::because("join-file", &format!("cannot write `{}`", path.display()), error)
     };
     let mut text = serde_json::to_string_pretty(value).map_err(|error| failed(&error))?;
     text.push('\n');
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
+    how.open(path)
         .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
         .map_err(|error| failed(&error))
 }

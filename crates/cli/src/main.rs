@@ -12,6 +12,7 @@ mod join_file;
 mod login;
 mod output;
 mod place;
+mod proposal;
 mod session;
 mod sign;
 mod tenant;

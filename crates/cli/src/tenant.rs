@@ -37,6 +37,23 @@ impl Tenant {
         format!("/v1/tenants/{}{rest}", self.place.settings.tenant)
     }
 
+    /// The charter as it is now, folded anew.
+    pub(crate) async fn fetch_again(
+        &self,
+    ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
+        fetch(&self.server, self.place.settings.tenant).await
+    }
+
+    /// The issuer that is named, or the tenant's only one.
+    pub(crate) fn issuer(&self, named: Option<String>) -> Result<String, Failure> {
+        match (named, self.charter.issuers()) {
+            (Some(iss), _) => Ok(iss),
+            (None, [only]) => Ok(only.iss.clone()),
+            (None, _) => Err(Failure::new("issuer", "the tenant has several issuers")
+                .with_remedy("name one with --issuer")),
+        }
+    }
+
     /// A client of the gateway's second origin.
     pub(crate) fn gateway(&self) -> Result<Client, Failure> {
         client(&self.place, &self.place.settings.gateway_url, &self.session)

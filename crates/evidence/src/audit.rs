@@ -179,16 +179,7 @@ pub fn verify(
         index: 0,
         why: "the log holds no charter entry 0".to_owned(),
     })?;
-    let newest = check_tree(records, checkpoints, charter)?;
-    if newest.statements > reader.newest_statement(charter) {
-        return Err(BadRecord {
-            index: reader.index,
-            why: format!(
-                "the witness had made {} statements, and the log ends before that",
-                newest.statements
-            ),
-        });
-    }
+    let newest = check_tree(records, checkpoints, charter, &reader)?;
     Ok(AuditSummary {
         verified: newest.size,
         uncovered: reader.index.saturating_sub(newest.size),
@@ -204,39 +195,54 @@ fn check_tree(
     records: &[AuditRecord],
     checkpoints: &[String],
     charter: &CharterState,
+    reader: &Reader,
 ) -> Result<checkpoint::CheckpointClaims, BadRecord> {
-    let bad = |index, why: &str| BadRecord { index, why: why.to_owned() };
-    let witness =
-        charter.runner(charter.witness()).ok_or_else(|| bad(0, "the charter names no witness"))?;
+    let bad = |index, why: String| BadRecord { index, why };
     let mut tree = Frontier::default();
     let mut remaining = records.iter();
     let mut newest = None;
     for compact in checkpoints {
         let covered = tree.size();
-        let claims = checkpoint::verify(compact, &witness.jail_key)
-            .map_err(|error| bad(covered, &format!("checkpoint is refused: {error}")))?;
+        let (jail, claims) = checkpoint_of(compact, charter).map_err(|why| bad(covered, why))?;
         if claims.ten != charter.ten() || claims.size < covered {
-            return Err(bad(covered, "checkpoint is another log's or goes back"));
+            return Err(bad(covered, "checkpoint is another log's or goes back".to_owned()));
         }
         while tree.size() < claims.size {
-            let record = remaining
-                .next()
-                .ok_or_else(|| bad(tree.size(), "records that a witness signed are missing"))?;
-            tree.push(record.leaf());
+            let missing =
+                || bad(tree.size(), "records that a witness signed are missing".to_owned());
+            tree.push(remaining.next().ok_or_else(missing)?.leaf());
         }
         if tree.root() != claims.root {
-            let why = format!(
-                "records {covered} to {} are not those that the witness signed",
-                claims.size.saturating_sub(1)
-            );
-            return Err(bad(covered, &why));
+            let last = claims.size.saturating_sub(1);
+            let why = format!("records {covered} to {last} are not those that the witness signed");
+            return Err(bad(covered, why));
         }
-        if !charter.knows_head(claims.charter) {
-            return Err(bad(covered, "the witness knew a charter head that the log lacks"));
+        reader.check_witness(jail, claims.charter).map_err(|why| bad(covered, why))?;
+        if claims.statements > reader.chains.get(&jail).map_or(0, |(seq, _)| *seq) {
+            let made = claims.statements;
+            let why =
+                format!("the witness had made {made} statements, and the log ends before that");
+            return Err(bad(reader.index, why));
         }
         newest = Some(claims);
     }
-    newest.ok_or_else(|| bad(0, "the log has no checkpoint of a witness"))
+    newest.ok_or_else(|| bad(0, "the log has no checkpoint of a witness".to_owned()))
+}
+
+/// A checkpoint by the jail that signed it, which is or was enrolled; the thumbprint names the jail.
+fn checkpoint_of(
+    compact: &str,
+    charter: &CharterState,
+) -> Result<(Digest, checkpoint::CheckpointClaims), String> {
+    let refused = |error| format!("checkpoint is refused: {error}");
+    let jws = UnverifiedJws::parse(compact).map_err(refused)?;
+    let signer = jws.kid().unwrap_or_default().to_owned();
+    let runner = charter
+        .all_runners()
+        .find(|runner| runner.jail_key.thumbprint().to_string() == signer)
+        .ok_or("checkpoint is by no jail that was ever enrolled")?;
+    let claims = checkpoint::verify(compact, &runner.jail_key).map_err(refused)?;
+    Ok((runner.jail_key.thumbprint(), claims))
 }
 
 /// What has been read so far.
@@ -244,6 +250,10 @@ fn check_tree(
 struct Reader {
     index: u64,
     charter: Option<CharterState>,
+    /// The number of each entry, by its digest: a head.
+    heads: BTreeMap<Digest, u64>,
+    /// Who the witnesses' jails were from an entry on, by thumbprint; the newest last.
+    witnesses: Vec<(u64, BTreeSet<Digest>)>,
     writs: BTreeSet<Digest>,
     /// Per jail key: number and digest of its newest statement.
     chains: BTreeMap<Digest, (u64, Digest)>,
@@ -290,7 +300,33 @@ impl Reader {
             None => self.charter = Some(CharterState::found(&entry, ten).map_err(|e| chain(&e))?),
             Some(charter) => charter.append(&entry, may).map_err(|e| chain(&e))?,
         }
+        self.note_witnesses();
         Ok(())
+    }
+
+    /// Remembers the head and, where they changed, its witnesses.
+    fn note_witnesses(&mut self) {
+        let Some(charter) = &self.charter else { return };
+        self.heads.insert(charter.head(), charter.seq());
+        let witnesses: BTreeSet<Digest> = charter
+            .runners()
+            .filter(|runner| charter.is_witness(runner.id))
+            .map(|runner| runner.jail_key.thumbprint())
+            .collect();
+        if self.witnesses.last().is_none_or(|(_, before)| *before != witnesses) {
+            self.witnesses.push((charter.seq(), witnesses));
+        }
+    }
+
+    /// Whether a jail was a witness under the head that it names.
+    fn check_witness(&self, jail: Digest, head: Digest) -> Result<(), String> {
+        let seq =
+            self.heads.get(&head).ok_or("the witness knew a charter head that the log lacks")?;
+        let then = self.witnesses.iter().rev().find(|(from, _)| from <= seq);
+        if then.is_some_and(|(_, witnesses)| witnesses.contains(&jail)) {
+            return Ok(());
+        }
+        Err("the checkpoint's signer was no witness then".to_owned())
     }
 
     fn read_writ(&mut self, body: &str) -> Result<(), String> {
@@ -318,9 +354,9 @@ impl Reader {
         let jws = UnverifiedJws::parse(body).map_err(|error| chain(&error))?;
         let key_id = jws.kid().unwrap_or_default().to_owned();
         let runner = charter
-            .runners()
+            .all_runners()
             .find(|runner| runner.jail_key.thumbprint().to_string() == key_id)
-            .ok_or("no enrolled jail has this key")?;
+            .ok_or("no jail that was ever enrolled has this key")?;
         let jail = runner.jail_key.thumbprint();
         let verified = VerifiedStatement::verify(body, &runner.jail_key, charter.ten())
             .map_err(|error| chain(&error))?;
@@ -373,11 +409,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    fn newest_statement(&self, charter: &CharterState) -> u64 {
-        let witness = charter.runner(charter.witness()).map(|runner| runner.jail_key.thumbprint());
-        witness.and_then(|jail| self.chains.get(&jail)).map_or(0, |(seq, _)| *seq)
     }
 }
 

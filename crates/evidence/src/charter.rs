@@ -5,24 +5,30 @@
 //!
 //! Invariants:
 //! * entry 0 is what the tenant is named by, signed by the root keys that it names;
-//! * every later entry is a `charter.append` writ over its exact body, made by somebody who may
-//!   make it *under the state before it*, and counted only with a witness's cosignature;
-//! * freshness is judged once, by the witness, at the time the cosignature states.
+//! * root-class changes stand on k root signatures alone; every other entry is a `charter.append` writ
+//!   over its exact body, made by somebody who may make it *under the state before it*, and counted
+//!   only with the cosignatures of k witnesses that this state names;
+//! * freshness is judged once, by each witness, at the time its cosignature states.
 //!
 //! Read: `change` (what can be said), `entry` (how it is signed), `state` (what holds).
 //! Not here: who may change what (`policy` implements [`MayAppend`]).
 
 mod change;
 mod entry;
+mod noun;
 mod state;
+mod subject;
 
-pub use change::{
-    Automation, Binding, Change, CodeGrant, Footprint, Genesis, PackAcknowledgement,
-    RunnerEnrollment, Scope, Workspace,
-};
+pub use change::Change;
 pub use entry::{
-    CosignatureClaims, EntryBody, EntryError, UnverifiedEntry, sign_cosignature, sign_root,
+    CosignatureClaims, EntryBody, EntryError, SignedWrit, UnverifiedEntry, sign_cosignature,
+    sign_root,
+};
+pub use noun::{
+    Automation, Binding, CodeGrant, Footprint, Genesis, Group, PackAcknowledgement, PackWithdrawal,
+    RootKeys, RunnerEnrollment, Scope, WitnessQuorum, Workspace,
 };
 pub use state::{
     CharterState, ConnectionRecord, FoldError, MayAppend, NotPermitted, PublishedAutomation,
 };
+pub use subject::{Subject, Suspended};

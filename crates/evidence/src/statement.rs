@@ -89,6 +89,9 @@ pub struct Acceptance {
     /// The signer's groups in the fresh ID token: they count for this run.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<String>,
+    /// RFC 7638 thumbprint of the key that signed it, which may be suspended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
     /// Who published the automation.
     pub publisher: Principal,
     /// The automation.

@@ -29,10 +29,10 @@ pub use http_call::{HttpCall, HttpOutput};
 pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
 pub use isolation::{IsolationMode, IsolationReport, Measure, MeasureName, MeasureState};
 pub use name::{
-    ActionName, AutomationName, ConnectionName, InvalidName, PackName, PinnedAction,
+    ActionName, AutomationName, ConnectionName, GroupName, InvalidName, PackName, PinnedAction,
     PinnedConnection, WorkspaceName,
 };
-pub use principal::{Actor, Grantee, Principal, Role, TokenGroup, UnknownRole};
+pub use principal::{Actor, CharterGroup, Grantee, Principal, Role, TokenGroup, UnknownRole};
 pub use process::{ProcessInput, ProcessReturn, is_environment_name};
 pub use secret_ref::{InvalidSecretRef, SecretManager, SecretRef};
 pub use step::{CodeLanguage, StepId, UnknownLanguage};

@@ -87,6 +87,12 @@ label!(
 );
 
 label!(
+    /// A group of people that the charter lists.
+    GroupName,
+    "a group name of lower-case letters, digits and hyphens, such as `on-call`"
+);
+
+label!(
     /// An action pack.
     PackName,
     "a pack name of lower-case letters, digits and hyphens, such as `github`"

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::GroupName;
+
 /// A person or workload: issuer and subject, never an e-mail address (DESIGN §3.1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,7 +22,8 @@ impl fmt::Display for Principal {
     }
 }
 
-/// Who holds a role: a person, or everybody whose fresh ID token lists a group.
+/// Who holds a role: a person, everybody whose fresh ID token lists a group, or everybody whom a
+/// group of the charter lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Grantee {
@@ -28,6 +31,8 @@ pub enum Grantee {
     Principal(Principal),
     /// A group of an issuer's, by the name that its tokens give it.
     Group(TokenGroup),
+    /// A group that the charter lists.
+    CharterGroup(CharterGroup),
 }
 
 /// A group as an issuer's ID tokens name it.
@@ -40,11 +45,22 @@ pub struct TokenGroup {
     pub group: String,
 }
 
+/// A group that the charter lists, whatever any token says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CharterGroup {
+    /// The group.
+    pub charter_group: GroupName,
+}
+
 impl fmt::Display for Grantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Principal(principal) => write!(f, "user {principal}"),
             Self::Group(TokenGroup { iss, group }) => write!(f, "group {iss}#{group}"),
+            Self::CharterGroup(CharterGroup { charter_group }) => {
+                write!(f, "group {charter_group}")
+            }
         }
     }
 }

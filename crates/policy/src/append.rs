@@ -1,7 +1,9 @@
 //! A charter change's question: may its signer make it, under the state before it?
 
-use writ_evidence::charter::{Automation, Change, CharterState, MayAppend, NotPermitted};
-use writ_model::Actor;
+use writ_evidence::charter::{
+    Automation, Change, CharterState, Group, MayAppend, NotPermitted, Subject,
+};
+use writ_model::{Actor, CharterGroup, Grantee, Role};
 
 use crate::{Denied, Policies, Right};
 
@@ -13,9 +15,16 @@ impl MayAppend for Policies {
         change: &Change,
     ) -> Result<(), NotPermitted> {
         let decided = match change {
-            Change::Genesis(_) | Change::IssuerSet(_) => {
+            Change::Genesis(_)
+            | Change::RootRotate(_)
+            | Change::IssuerSet(_)
+            | Change::WitnessSet(_) => {
                 Err(Denied::new("policy-denied", "this change is signed by root keys"))
             }
+            Change::RunnerEnroll(_) | Change::RunnerRetire(_) => {
+                self.decide(state, actor, Right::RunnerManage).map(drop)
+            }
+            Change::GroupSet(group) => self.may_set_group(state, actor, group),
             Change::WorkspaceSet(workspace) => {
                 self.decide(state, actor, Right::WorkspaceManage(&workspace.name)).map(drop)
             }
@@ -28,7 +37,13 @@ impl MayAppend for Policies {
             Change::PackAcknowledge(pack) => {
                 self.decide(state, actor, Right::PackAcknowledge(&pack.name)).map(drop)
             }
+            Change::PackWithdraw(pack) => {
+                self.decide(state, actor, Right::PackAcknowledge(&pack.name)).map(drop)
+            }
             Change::AutomationPublish(automation) => self.may_publish(state, actor, automation),
+            Change::SubjectSuspend(subject) | Change::SubjectRestore(subject) => {
+                self.may_suspend(state, actor, subject)
+            }
         };
         decided.map_err(|denied| NotPermitted { reason: denied.reason })
     }
@@ -47,5 +62,47 @@ impl Policies {
             self.decide(state, actor, Right::ConnectionUse(&grant.connection.name)).map(drop)?;
         }
         Ok(())
+    }
+
+    /// Who is in a group holds what the group is bound to: it takes the right to give each of that.
+    fn may_set_group(
+        &self,
+        state: &CharterState,
+        actor: Actor<'_>,
+        group: &Group,
+    ) -> Result<(), Denied> {
+        self.decide(state, actor, Right::GroupManage(&group.name)).map(drop)?;
+        let named = CharterGroup { charter_group: group.name.clone() };
+        let bound = Grantee::CharterGroup(named);
+        for binding in state.bindings().filter(|binding| binding.principal == bound) {
+            self.decide(state, actor, Right::BindingManage(binding)).map(drop)?;
+        }
+        Ok(())
+    }
+
+    /// Only an owner stops an owner, or the tenant.
+    fn may_suspend(
+        &self,
+        state: &CharterState,
+        actor: Actor<'_>,
+        subject: &Subject,
+    ) -> Result<(), Denied> {
+        let owner = match subject {
+            Subject::User(user) => {
+                state.bindings_of(user).any(|binding| binding.role == Role::Owner)
+            }
+            Subject::Tenant => true,
+            Subject::Key(_)
+            | Subject::Connection(_)
+            | Subject::Automation(_)
+            | Subject::Workspace(_)
+            | Subject::Runner(_) => false,
+        };
+        let right = if owner {
+            Right::SubjectSuspendOwner(subject)
+        } else {
+            Right::SubjectSuspend(subject)
+        };
+        self.decide(state, actor, right).map(drop)
     }
 }

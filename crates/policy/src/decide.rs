@@ -9,7 +9,7 @@ use writ_evidence::{
 };
 use writ_model::{Actor, Grantee, Principal, Role};
 
-use crate::{Right, entities::question};
+use crate::{Right, entities::question, suspended::check_running};
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
 const BUILT_IN: &str = include_str!("built_in.cedar");
@@ -130,8 +130,8 @@ impl Policies {
     ///
     /// # Errors
     ///
-    /// [`Denied`]: `policy-denied` names the roles that would do; `policy-error` is an evaluation
-    /// error, which denies whatever else permits.
+    /// [`Denied`]: `suspended` names what the kill switch has stopped; `policy-denied` names the roles
+    /// that would do; `policy-error` is an evaluation error, which denies whatever else permits.
     pub fn decide<'a>(
         &self,
         charter: &CharterState,
@@ -139,6 +139,7 @@ impl Policies {
         right: Right<'_>,
     ) -> Result<Permit, Denied> {
         let actor = actor.into();
+        check_running(charter, actor, &right)?;
         let error = || {
             Denied::new("policy-error", format!("{right} could not be evaluated, so it is denied"))
         };
@@ -204,7 +205,7 @@ fn paths(
             let user = actor.principal;
             let through = match &binding.principal {
                 Grantee::Principal(_) => String::new(),
-                group @ Grantee::Group(_) => format!("{group} → "),
+                group @ (Grantee::Group(_) | Grantee::CharterGroup(_)) => format!("{group} → "),
             };
             Some(format!("user {user} → {through}binding {role} → {place} → {right}"))
         })

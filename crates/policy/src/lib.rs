@@ -9,7 +9,8 @@
 //! * a permit is made only by a decision.
 //!
 //! Read: `right` (what can be asked), `schema.cedarschema` and `built_in.cedar` (who may),
-//! `decide` (one question), `run` (a run's questions), `append` (a charter change's question).
+//! `decide` (one question), `suspended` (what is stopped), `run` (a run's questions), `append` (a charter
+//! change's question).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -18,9 +19,11 @@ mod decide;
 mod entities;
 mod right;
 mod run;
+mod suspended;
 #[cfg(test)]
 mod tests;
 
 pub use decide::{Denied, Permit, Policies, PolicyError};
 pub use right::Right;
 pub use run::RunPermit;
+pub use suspended::GoingOn;

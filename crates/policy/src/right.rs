@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use writ_evidence::charter::{Binding, Scope};
-use writ_model::{AutomationName, ConnectionName, PackName, Role, WorkspaceName};
+use writ_evidence::charter::{Binding, Scope, Subject};
+use writ_model::{AutomationName, ConnectionName, GroupName, PackName, Role, WorkspaceName};
 
 /// One thing that a principal may or may not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,14 @@ pub enum Right<'a> {
     RunView(&'a AutomationName),
     /// Read outputs of runs of this automation.
     RunReadOutput(&'a AutomationName),
+    /// Enroll or retire a runner.
+    RunnerManage,
+    /// Make or change this group of the charter's.
+    GroupManage(&'a GroupName),
+    /// Suspend or restore this subject.
+    SubjectSuspend(&'a Subject),
+    /// Suspend or restore this subject, whose stop takes an owner: the tenant, or an owner.
+    SubjectSuspendOwner(&'a Subject),
     /// See the charter.
     CharterView,
     /// Read the audit log.
@@ -69,6 +77,10 @@ impl<'a> Right<'a> {
             Self::RunApprove(_) => "run.approve",
             Self::RunView(_) => "run.view",
             Self::RunReadOutput(_) => "run.read-output",
+            Self::RunnerManage => "runner.manage",
+            Self::GroupManage(_) => "group.manage",
+            Self::SubjectSuspend(_) => "subject.suspend",
+            Self::SubjectSuspendOwner(_) => "subject.suspend-owner",
             Self::CharterView => "charter.view",
             Self::AuditRead => "audit.read",
         }
@@ -79,8 +91,15 @@ impl<'a> Right<'a> {
         match self {
             Self::WorkspaceManage(_)
             | Self::PackAcknowledge(_)
+            | Self::RunnerManage
+            | Self::GroupManage(_)
+            | Self::SubjectSuspendOwner(_)
             | Self::CharterView
             | Self::AuditRead => "Tenant",
+            Self::SubjectSuspend(subject) => match workspace_of(subject) {
+                None => "Tenant",
+                Some(_) => "Workspace",
+            },
             Self::BindingManage(binding) => match binding.scope {
                 Scope::Tenant => "Tenant",
                 Scope::Workspace(_) => "Workspace",
@@ -104,8 +123,12 @@ impl<'a> Right<'a> {
         match self {
             Self::WorkspaceManage(_)
             | Self::PackAcknowledge(_)
+            | Self::RunnerManage
+            | Self::GroupManage(_)
+            | Self::SubjectSuspendOwner(_)
             | Self::CharterView
             | Self::AuditRead => None,
+            Self::SubjectSuspend(subject) => workspace_of(subject),
             Self::BindingManage(binding) => match &binding.scope {
                 Scope::Tenant => None,
                 Scope::Workspace(name) => Some(name),
@@ -124,11 +147,42 @@ impl<'a> Right<'a> {
         }
     }
 
+    /// Whether it changes nothing but what is stopped, so that a stop can be seen and taken back.
+    pub(crate) const fn only_looks_or_stops(&self) -> bool {
+        match self {
+            Self::SubjectSuspend(_)
+            | Self::SubjectSuspendOwner(_)
+            | Self::CharterView
+            | Self::AuditRead
+            | Self::ConnectionView(_)
+            | Self::AutomationView(_)
+            | Self::RunView(_)
+            | Self::RunReadOutput(_) => true,
+            Self::WorkspaceManage(_)
+            | Self::BindingManage(_)
+            | Self::ConnectionManage(_)
+            | Self::ConnectionUse(_)
+            | Self::PackAcknowledge(_)
+            | Self::AutomationEdit(_)
+            | Self::AutomationPublish(_)
+            | Self::RunStart(_)
+            | Self::RunResume(_)
+            | Self::RunApprove(_)
+            | Self::RunnerManage
+            | Self::GroupManage(_) => false,
+        }
+    }
+
     /// The resource, for people and as the Cedar entity's id.
     pub(crate) fn resource(&self) -> String {
         match self {
             Self::WorkspaceManage(name) => format!("workspace {name}"),
             Self::PackAcknowledge(name) => format!("pack {name}"),
+            Self::RunnerManage => "the tenant's runners".to_owned(),
+            Self::GroupManage(name) => format!("group {name}"),
+            Self::SubjectSuspend(subject) | Self::SubjectSuspendOwner(subject) => {
+                subject.to_string()
+            }
             Self::CharterView => "the charter".to_owned(),
             Self::AuditRead => "the audit log".to_owned(),
             Self::BindingManage(binding) => match &binding.scope {
@@ -147,6 +201,16 @@ impl<'a> Right<'a> {
             | Self::RunView(name)
             | Self::RunReadOutput(name) => format!("automation {name}"),
         }
+    }
+}
+
+/// The workspace that a subject stands in: whose administrators may stop it.
+const fn workspace_of(subject: &Subject) -> Option<&WorkspaceName> {
+    match subject {
+        Subject::Connection(name) => Some(name.workspace()),
+        Subject::Automation(name) => Some(name.workspace()),
+        Subject::Workspace(name) => Some(name),
+        Subject::User(_) | Subject::Key(_) | Subject::Runner(_) | Subject::Tenant => None,
     }
 }
 

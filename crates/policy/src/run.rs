@@ -4,7 +4,7 @@
 //! connection needs `connection.use` of both the publisher and the signer, at that moment.
 
 use writ_evidence::{
-    charter::{CharterState, PublishedAutomation},
+    charter::{CharterState, PublishedAutomation, Subject},
     statement::DecisionRecord,
     writ::ConnectionGrant,
 };
@@ -46,6 +46,7 @@ impl Policies {
     ) -> Result<RunPermit, Denied> {
         let automation = &published.automation;
         let mut permit = self.decide(charter, signer, Right::RunStart(&automation.name))?;
+        charter.check_running(&Subject::User(published.publisher.clone()))?;
         if !automation.footprint.covers(details) {
             let rule = "the order names a connection or action outside the automation's footprint";
             return Err(Denied::new("footprint-exceeded", rule));

@@ -11,29 +11,53 @@ use std::{
 
 use tokio::sync::oneshot;
 use writ_api::{CandidateVerdict, RunnerTask, Take};
-use writ_evidence::{jws::UnverifiedJws, merkle, writ::Operation};
-use writ_model::{Digest, RunnerId};
+use writ_evidence::{charter::Subject, jws::UnverifiedJws, merkle, writ::Operation};
+use writ_model::{Digest, RunnerGroupId, RunnerId};
 
 use crate::{store::StoreError, tenant::Tenant};
 
 /// How long a runner's request is held while there is nothing to do.
 const HOLD: Duration = Duration::from_secs(20);
 
-/// Those who wait for a verdict over a candidate.
+/// What witnesses have answered about the candidate of the moment, and who waits for the outcome.
 #[derive(Default)]
-pub(crate) struct Verdicts(Mutex<BTreeMap<Digest, oneshot::Sender<CandidateVerdict>>>);
+pub(crate) struct Verdicts {
+    waiting: Mutex<BTreeMap<Digest, oneshot::Sender<CandidateVerdict>>>,
+    /// Forgotten by a restart: then they are asked again, and answer the same.
+    answered: Mutex<BTreeMap<Digest, BTreeMap<RunnerId, CandidateVerdict>>>,
+}
 
 impl Verdicts {
-    /// Waits for the verdict over a candidate.
+    /// Waits for the outcome over a candidate.
     pub(crate) fn expect(&self, digest: Digest) -> oneshot::Receiver<CandidateVerdict> {
         let (sender, receiver) = oneshot::channel();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, sender);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, sender);
         receiver
     }
 
-    /// Hands a verdict to whoever waits for it.
+    /// Whether a witness has answered about a candidate.
+    pub(crate) fn has_answered(&self, digest: Digest, witness: RunnerId) -> bool {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.get(&digest).is_some_and(|answers| answers.contains_key(&witness))
+    }
+
+    /// Remembers a witness's answer; returns every answer so far.
+    pub(crate) fn take(
+        &self,
+        digest: Digest,
+        witness: RunnerId,
+        verdict: CandidateVerdict,
+    ) -> Vec<CandidateVerdict> {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.retain(|known, _| *known == digest);
+        let answers = answered.entry(digest).or_default();
+        answers.insert(witness, verdict);
+        answers.values().cloned().collect()
+    }
+
+    /// Hands the outcome to whoever waits for it.
     pub(crate) fn tell(&self, digest: Digest, verdict: CandidateVerdict) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
         if let Some(sender) = waiting {
             // The waiter may have given up; the candidate was dealt with either way.
             let _ = sender.send(verdict);
@@ -70,8 +94,14 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
         tasks.push(RunnerTask::Charter { entries });
         return Ok(tasks);
     }
-    if charter.witness() == runner
+    let Some(enrolled) = charter.runner(runner) else { return Ok(tasks) };
+    if charter.is_suspended(&Subject::Runner(runner)) {
+        return Ok(tasks);
+    }
+    let witness = charter.is_witness(runner);
+    if witness
         && let Some(candidate) = tenant.store.candidate()?
+        && !tenant.verdicts.has_answered(candidate.digest(), runner)
     {
         tasks.push(RunnerTask::Cosign { candidate: Box::new(candidate) });
     }
@@ -85,25 +115,30 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
     for pending in tenant.store.pending_resumes()? {
         let (writ, idc) = (pending.order.writ, pending.order.idc);
         let run = pending.run;
-        // The writ was verified when it was taken; which of the two it is, it says itself.
-        tasks.push(match operation(&writ) {
-            Some(Operation::RunCancel) => RunnerTask::Cancel { run, writ, idc },
-            _ => RunnerTask::Resume { run, writ, idc },
+        // The writ was verified when it was taken; for whom and which of the two it is, it says itself.
+        tasks.extend(match peeked(&writ) {
+            Some(Peeked { aud, .. }) if aud != enrolled.group => None,
+            Some(Peeked { op: Operation::RunCancel, .. }) => {
+                Some(RunnerTask::Cancel { run, writ, idc })
+            }
+            _ => Some(RunnerTask::Resume { run, writ, idc }),
         });
     }
-    if tasks.is_empty() && charter.witness() == runner {
+    if tasks.is_empty() && witness {
         tasks.extend(checkpoint(tenant, take.checkpoint_size)?);
     }
     Ok(tasks)
 }
 
-fn operation(writ: &str) -> Option<Operation> {
-    #[derive(serde::Deserialize)]
-    struct Peeked {
-        op: Operation,
-    }
-    let peeked: Peeked = UnverifiedJws::parse(writ).ok()?.peek().ok()?;
-    Some(peeked.op)
+/// What a writ to a runner says of itself.
+#[derive(serde::Deserialize)]
+struct Peeked {
+    op: Operation,
+    aud: RunnerGroupId,
+}
+
+fn peeked(writ: &str) -> Option<Peeked> {
+    UnverifiedJws::parse(writ).ok()?.peek().ok()
 }
 
 /// A tree for the witness to sign, if records were added since the last.

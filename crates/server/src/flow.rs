@@ -50,6 +50,7 @@ fn authenticate(
     let idc = idc
         .verify(charter.issuers(), TokenKeys::Fetched(&fetched), now)
         .map_err(|error| problem_of(401, error.code(), &error))?;
+    charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
     let writ = VerifiedWrit::verify(writ, &idc, tenant.id(), now)
         .map_err(|error| problem_of(403, error.code(), &error))?;
     if !charter.knows_head(writ.claims().charter) {
@@ -242,7 +243,7 @@ pub(crate) fn report(
     for report in reports {
         match report {
             RunnerReport::Candidate { digest, verdict } => {
-                take_verdict(tenant, digest, verdict)?;
+                take_verdict(tenant, runner, digest, verdict)?;
             }
             RunnerReport::Checkpoint { checkpoint } => {
                 take_checkpoint(tenant, runner, &checkpoint)?;
@@ -263,27 +264,42 @@ pub(crate) fn report(
     Ok(())
 }
 
+/// Takes a witness's answer: the candidate is an entry once as many have cosigned as must, and dropped
+/// once too few are left who could.
 fn take_verdict(
     tenant: &Tenant,
+    witness: RunnerId,
     digest: writ_model::Digest,
     verdict: CandidateVerdict,
 ) -> Result<(), Problem> {
     let Some(mut candidate) = tenant.store.candidate().map_err(stored)? else { return Ok(()) };
-    if candidate.digest() != digest {
+    let charter = tenant.charter();
+    if candidate.digest() != digest || !charter.is_witness(witness) {
         return Ok(());
     }
-    match &verdict {
-        CandidateVerdict::Refused { .. } => tenant.store.drop_candidate(digest).map_err(stored)?,
-        CandidateVerdict::Cosigned(cosignature) => {
-            if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
-                cosignatures.push(cosignature.clone());
-            }
-            tenant
-                .append(&candidate)
-                .map_err(|error| problem_of(400, "charter-cosignature", &error))?;
+    let answers = tenant.verdicts.take(digest, witness, verdict.clone());
+    let made: Vec<String> = answers
+        .iter()
+        .filter_map(|answer| match answer {
+            CandidateVerdict::Cosigned(cosignature) => Some(cosignature.clone()),
+            CandidateVerdict::Refused { .. } => None,
+        })
+        .collect();
+    let needed = usize::from(charter.witnesses().threshold);
+    let refused = answers.len().saturating_sub(made.len());
+    let could = charter.runners().filter(|runner| charter.is_witness(runner.id)).count();
+    if made.len() >= needed {
+        if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
+            *cosignatures = made;
         }
+        tenant
+            .append(&candidate)
+            .map_err(|error| problem_of(400, "charter-cosignature", &error))?;
+        tenant.verdicts.tell(digest, verdict);
+    } else if could.saturating_sub(refused) < needed {
+        tenant.store.drop_candidate(digest).map_err(stored)?;
+        tenant.verdicts.tell(digest, verdict);
     }
-    tenant.verdicts.tell(digest, verdict);
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use writ_model::Cidr;
 
+use super::RootSigning;
+
 /// `writ issuer`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum IssuerCommand {
@@ -20,9 +22,9 @@ pub(crate) struct IssuerSetArgs {
     /// The issuer.
     #[command(flatten)]
     pub(crate) issuer: IssuerArgs,
-    /// A root key: PKCS#8 in a file. As many as the tenant's threshold.
-    #[arg(long = "root-key", required = true)]
-    pub(crate) root_keys: Vec<PathBuf>,
+    /// How it is signed.
+    #[command(flatten)]
+    pub(crate) signing: RootSigning,
 }
 
 /// An identity provider, as it is asked and believed.

@@ -1,7 +1,7 @@
 //! `writ binding`.
 
 use writ_evidence::charter::{Binding, Change, Scope};
-use writ_model::{Grantee, Principal, TokenGroup};
+use writ_model::{CharterGroup, Grantee, Principal, TokenGroup};
 
 use super::Context;
 use crate::{
@@ -43,19 +43,16 @@ pub(super) fn describe(binding: &Binding) -> String {
 }
 
 fn binding(tenant: &Tenant, args: BindingArgs) -> Result<Binding, Failure> {
-    let iss = match (args.issuer, tenant.charter.issuers()) {
-        (Some(iss), _) => iss,
-        (None, [only]) => only.iss.clone(),
-        (None, _) => {
-            return Err(Failure::new("issuer", "the tenant has several issuers")
-                .with_remedy("name one with --issuer"));
-        }
-    };
     let scope = args.workspace.map_or(Scope::Tenant, Scope::Workspace);
-    let principal = match (args.subject, args.group) {
-        (Some(sub), _) => Grantee::Principal(Principal { iss, sub }),
-        (None, Some(group)) => Grantee::Group(TokenGroup { iss, group }),
-        (None, None) => return Err(Failure::new("binding", "nobody is named")),
+    let principal = match (args.subject, args.group, args.charter_group) {
+        (_, _, Some(charter_group)) => Grantee::CharterGroup(CharterGroup { charter_group }),
+        (Some(sub), _, _) => {
+            Grantee::Principal(Principal { iss: tenant.issuer(args.issuer)?, sub })
+        }
+        (None, Some(group), _) => {
+            Grantee::Group(TokenGroup { iss: tenant.issuer(args.issuer)?, group })
+        }
+        (None, None, None) => return Err(Failure::new("binding", "nobody is named")),
     };
     Ok(Binding { principal, role: args.role, scope })
 }

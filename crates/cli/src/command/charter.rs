@@ -1,26 +1,154 @@
-//! `writ charter`.
+//! `writ charter`: look at it, take it along, verify it, sign what others proposed.
+
+use std::{fs, path::Path};
 
 use serde_json::json;
+use writ_evidence::charter::{CharterState, UnverifiedEntry};
+use writ_model::TenantId;
+use writ_policy::Policies;
 
 use super::Context;
-use crate::{args::CharterCommand, failure::Failure, output};
+use crate::{
+    args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal, sign,
+};
 
 pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<(), Failure> {
-    let CharterCommand::Log = command;
+    match command {
+        CharterCommand::Log => log(context).await,
+        CharterCommand::Show { seq } => show(context, seq).await,
+        CharterCommand::Export { file } => export(context, &file).await,
+        CharterCommand::Verify { file, tenant } => verify(context, &file, tenant),
+        CharterCommand::Sign { file, root_keys } => {
+            let mut entry: UnverifiedEntry = join_file::read(&file)?;
+            proposal::show(&entry)?;
+            if root_keys.is_empty() {
+                let tenant = context.tenant().await?;
+                proposal::add_second_signature(&tenant, &mut entry)?;
+            }
+            for key in &root_keys {
+                proposal::add_root_signature(&mut entry, key)?;
+            }
+            join_file::rewrite(&file, &entry)?;
+            output::say(format!("signed; next: writ charter submit {}", file.display()));
+            Ok(())
+        }
+        CharterCommand::Submit { file } => {
+            let entry: UnverifiedEntry = join_file::read(&file)?;
+            let kind = proposal::show(&entry)?.change.kind();
+            let tenant = context.tenant().await?;
+            let appended = proposal::submit(&tenant, entry).await?;
+            output::say(format!("charter entry {}: {kind}", appended.seq));
+            Ok(())
+        }
+    }
+}
+
+async fn log(context: &Context) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     let mut rows = Vec::new();
     for entry in &tenant.entries {
         let body = entry
             .body()
             .map_err(|error| Failure::because(error.code(), "an entry is malformed", &error))?;
-        rows.push((body.seq, body.change.kind(), entry.digest()));
+        rows.push((body.seq, body.change.kind(), entry.digest(), signers(entry)));
     }
     if context.json {
         let rows: Vec<_> = rows
             .iter()
-            .map(|(seq, kind, digest)| json!({"seq": seq, "change": kind, "digest": digest}))
+            .map(|(seq, kind, digest, by)| {
+                json!({"seq": seq, "change": kind, "digest": digest, "signed_by": by})
+            })
             .collect();
         return output::json(&rows);
     }
-    rows.iter().try_for_each(|(seq, kind, digest)| output::line(format!("{seq}\t{kind}\t{digest}")))
+    rows.iter().try_for_each(|(seq, kind, digest, by)| {
+        output::line(format!("{seq}\t{kind}\t{digest}\t{}", by.join(", ")))
+    })
+}
+
+/// Who signed an entry, as its tokens say; the fold has verified them.
+fn signers(entry: &UnverifiedEntry) -> Vec<String> {
+    match entry {
+        UnverifiedEntry::Roots { signatures, .. } => {
+            vec![format!("{} root keys", signatures.len())]
+        }
+        UnverifiedEntry::Writ { idc, others, .. } => std::iter::once(idc)
+            .chain(others.iter().map(|other| &other.idc))
+            .filter_map(|idc| sign::principal(idc).ok())
+            .map(|principal| principal.to_string())
+            .collect(),
+    }
+}
+
+async fn show(context: &Context, seq: u64) -> Result<(), Failure> {
+    let tenant = context.tenant().await?;
+    let found = usize::try_from(seq).ok().and_then(|at| tenant.entries.get(at));
+    let entry = found.ok_or_else(|| {
+        Failure::new("charter-entry", format!("there is no entry {seq}"))
+            .with_remedy(format!("the newest is {}", tenant.charter.seq()))
+    })?;
+    let body = entry
+        .body()
+        .map_err(|error| Failure::because(error.code(), "the entry is malformed", &error))?;
+    let witnesses = match entry {
+        UnverifiedEntry::Roots { .. } => 0,
+        UnverifiedEntry::Writ { cosignatures, .. } => cosignatures.len(),
+    };
+    let shown = json!({
+        "seq": body.seq, "digest": entry.digest(), "prev": body.prev, "change": body.change,
+        "signed_by": signers(entry), "cosignatures": witnesses,
+    });
+    if context.json {
+        return output::json(&shown);
+    }
+    let text = serde_json::to_string_pretty(&shown)
+        .map_err(|error| Failure::because("charter", "cannot show the entry", &error))?;
+    output::line(text)
+}
+
+async fn export(context: &Context, file: &Path) -> Result<(), Failure> {
+    let tenant = context.tenant().await?;
+    let mut text = String::new();
+    for entry in &tenant.entries {
+        let line = serde_json::to_string(entry)
+            .map_err(|error| Failure::because("charter", "cannot write an entry", &error))?;
+        text.push_str(&line);
+        text.push('\n');
+    }
+    fs::write(file, text).map_err(|error| {
+        Failure::because("charter", &format!("cannot write `{}`", file.display()), &error)
+    })?;
+    output::say(format!("{} entries in `{}`", tenant.entries.len(), file.display()));
+    Ok(())
+}
+
+/// Folds exported entries; nobody is asked.
+fn verify(context: &Context, file: &Path, tenant: Option<TenantId>) -> Result<(), Failure> {
+    let ten = match tenant {
+        Some(ten) => ten,
+        None => Place::find()?.settings.tenant,
+    };
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::because("charter", &format!("cannot read `{}`", file.display()), &error)
+    })?;
+    let policies = Policies::built_in()
+        .map_err(|error| Failure::because("policies", "cannot verify", &error))?;
+    let mut state: Option<CharterState> = None;
+    for (number, line) in text.lines().enumerate() {
+        let entry: UnverifiedEntry = serde_json::from_str(line).map_err(|_| {
+            Failure::new("charter-body", format!("line {} is no charter entry", number + 1))
+        })?;
+        let folded = match &mut state {
+            None => CharterState::found(&entry, ten).map(|first| state = Some(first)),
+            Some(charter) => charter.append(&entry, &policies),
+        };
+        folded
+            .map_err(|error| Failure::because(error.code(), "the charter does not hold", &error))?;
+    }
+    let charter = state.ok_or_else(|| Failure::new("charter-body", "the file holds no entry"))?;
+    if context.json {
+        return output::json(&json!({"tenant": ten, "seq": charter.seq(), "head": charter.head()}));
+    }
+    output::line(format!("verified {} entries of tenant {ten}", charter.seq() + 1))?;
+    output::line(format!("charter head {}", charter.head()))
 }

@@ -1,18 +1,12 @@
 //! `writ issuer`: which identity providers the tenant believes. Root keys sign it, nobody else.
 
-use std::{fs, path::Path};
-
-use aws_lc_rs::rand::SystemRandom;
 use url::{Host, Url};
-use writ_api::{AppendEntry, Appended};
 use writ_evidence::{
-    charter::{Change, EntryBody, UnverifiedEntry, sign_root},
+    charter::Change,
     issuer::{IdTokenAlgorithm, Issuer, IssuerClient, JwksEndpoint},
-    key::{Algorithm, SigningKey},
     writ::Operation,
 };
 use writ_model::{Cidr, ConnectionHost};
-use zeroize::Zeroizing;
 
 use super::Context;
 use crate::{
@@ -20,6 +14,7 @@ use crate::{
     failure::Failure,
     login, output,
     place::LoginIssuer,
+    proposal,
 };
 
 /// Seconds for which a token counts, however late its own end, unless said otherwise.
@@ -52,16 +47,7 @@ async fn set(context: &Context, args: &IssuerSetArgs) -> Result<(), Failure> {
     let login = login_issuer(&args.issuer);
     let issuer = discover(&login, tenant.place.ca()?.as_deref(), &args.issuer).await?;
     let change = Change::IssuerSet(Box::new(issuer));
-    let body =
-        EntryBody { seq: tenant.charter.seq() + 1, prev: Some(tenant.charter.head()), change };
-    let body = serde_json::to_string(&body)
-        .map_err(|error| Failure::because("change", "cannot write the change", &error))?;
-    let signatures =
-        args.root_keys.iter().map(|path| signature(path, &body)).collect::<Result<_, _>>()?;
-    let entry = UnverifiedEntry::Roots { body, signatures };
-    let appended: Appended =
-        tenant.server.post(&tenant.path("/charter"), &AppendEntry { entry }).await?;
-    output::say(format!("charter entry {}: issuer.set, signed by root keys", appended.seq));
+    proposal::root_change(&tenant, change, &args.signing).await?;
     tenant.place.settings.issuers.retain(|known| known.iss != login.iss);
     if tenant.place.settings.issuer_url != login.iss {
         tenant.place.settings.issuers.push(login);
@@ -137,16 +123,4 @@ fn endpoint(url: &Url, allow_cidrs: &[Cidr]) -> Result<JwksEndpoint, Failure> {
     let port = url.port_or_known_default().ok_or_else(malformed)?;
     let host = ConnectionHost { host, port, plaintext };
     Ok(JwksEndpoint { host, path, allow_cidrs: allow_cidrs.to_vec() })
-}
-
-/// A root key's signature over an entry's body; the key is PKCS#8 in a file of its holder's own.
-fn signature(path: &Path, body: &str) -> Result<String, Failure> {
-    let named = path.display();
-    let pkcs8 = Zeroizing::new(fs::read(path).map_err(|error| {
-        Failure::because("root", &format!("cannot read the root key `{named}`"), &error)
-    })?);
-    let root = SigningKey::from_pkcs8(Algorithm::EdDsa, &pkcs8)
-        .map_err(|error| Failure::because("root", &format!("`{named}` is no root key"), &error))?;
-    sign_root(body, &root, &SystemRandom::new())
-        .map_err(|error| Failure::because("root", "cannot sign", &error))
 }

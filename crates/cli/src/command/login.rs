@@ -37,11 +37,12 @@ pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     if context.json {
         return output::json(&json!({
             "iss": idc.principal().iss, "sub": idc.principal().sub,
-            "idc": idc.digest(), "groups": idc.groups(), "fresh_until": idc.fresh_until(), "roles": roles,
+            "idc": idc.digest(), "key": idc.key().thumbprint(), "groups": idc.groups(), "fresh_until": idc.fresh_until(), "roles": roles,
         }));
     }
     output::line(format!("{}", idc.principal()))?;
     output::line(format!("credential {}", idc.digest()))?;
+    output::line(format!("key {}", idc.key().thumbprint()))?;
     output::line(format!("fresh for {} more seconds", idc.fresh_until().since(now())))?;
     roles.iter().try_for_each(output::line)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use writ_api::{Content, ContentKind};
 use writ_evidence::{
-    charter::{Change, PackAcknowledgement},
+    charter::{Change, PackAcknowledgement, PackWithdrawal},
     digest::sha256,
 };
 use writ_model::pack::Pack;
@@ -18,6 +18,10 @@ pub(super) async fn run(context: &Context, command: PackCommand) -> Result<(), F
         PackCommand::Acknowledge { file } => {
             let text = super::automation::read(&file)?;
             acknowledge(&tenant, &text, &file).await
+        }
+        PackCommand::Withdraw { name, version } => {
+            let change = Change::PackWithdraw(PackWithdrawal { name, version });
+            sign::change(&tenant, change).await.map(drop)
         }
         PackCommand::List => {
             let packs: Vec<_> = tenant.charter.packs().collect();

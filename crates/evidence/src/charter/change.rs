@@ -1,12 +1,15 @@
 //! What a charter entry can say. One variant per kind of change, each a noun of DESIGN §1.
+//!
+//! Not here: the nouns themselves (`noun`), whether a change is possible or permitted (`state`).
 
 use serde::{Deserialize, Serialize};
-use writ_model::{
-    AutomationName, CodeLanguage, Connection, Digest, Grantee, PackName, Principal, Role,
-    RunnerGroupId, RunnerId, WorkspaceName,
-};
+use writ_model::{Connection, RunnerId};
 
-use crate::{issuer::Issuer, key::PublicKey, seal::SealingPublicKey, writ::ConnectionGrant};
+use super::{
+    Automation, Binding, Genesis, Group, PackAcknowledgement, PackWithdrawal, RootKeys,
+    RunnerEnrollment, Subject, WitnessQuorum, Workspace,
+};
+use crate::issuer::Issuer;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,12 +18,27 @@ pub enum Change {
     /// Entry 0, and only entry 0: what the tenant is.
     #[serde(rename = "genesis")]
     Genesis(Genesis),
+    /// Replaces the root keys and their threshold; signed by the root keys before.
+    #[serde(rename = "root.rotate")]
+    RootRotate(RootKeys),
     /// Makes or replaces an identity provider; signed by root keys alone.
     #[serde(rename = "issuer.set")]
     IssuerSet(Box<Issuer>),
+    /// Names the witnesses and how many of them cosign; signed by root keys alone.
+    #[serde(rename = "witness.set")]
+    WitnessSet(WitnessQuorum),
+    /// Enrolls a runner by its three keys.
+    #[serde(rename = "runner.enroll")]
+    RunnerEnroll(Box<RunnerEnrollment>),
+    /// Ends a runner's enrollment for good; what its jail signed before still verifies.
+    #[serde(rename = "runner.retire")]
+    RunnerRetire(RunnerId),
     /// Makes or replaces a workspace.
     #[serde(rename = "workspace.set")]
     WorkspaceSet(Workspace),
+    /// Makes or replaces a group of people; one without members is gone.
+    #[serde(rename = "group.set")]
+    GroupSet(Group),
     /// Gives a principal a role.
     #[serde(rename = "binding.add")]
     BindingAdd(Binding),
@@ -33,9 +51,18 @@ pub enum Change {
     /// Acknowledges a pack: its only authority.
     #[serde(rename = "pack.acknowledge")]
     PackAcknowledge(PackAcknowledgement),
+    /// Takes an acknowledgement back: no action of the pack begins after it.
+    #[serde(rename = "pack.withdraw")]
+    PackWithdraw(PackWithdrawal),
     /// Publishes an automation with its footprint.
     #[serde(rename = "automation.publish")]
     AutomationPublish(Automation),
+    /// The kill switch: nothing new by or through the subject, and what runs ends at its next action.
+    #[serde(rename = "subject.suspend")]
+    SubjectSuspend(Subject),
+    /// Takes a suspension back.
+    #[serde(rename = "subject.restore")]
+    SubjectRestore(Subject),
 }
 
 impl Change {
@@ -43,12 +70,21 @@ impl Change {
     #[must_use]
     pub const fn is_root_class(&self) -> bool {
         match self {
-            Self::Genesis(_) | Self::IssuerSet(_) => true,
-            Self::WorkspaceSet(_)
+            Self::Genesis(_) | Self::RootRotate(_) | Self::IssuerSet(_) | Self::WitnessSet(_) => {
+                true
+            }
+            Self::SubjectSuspend(subject) | Self::SubjectRestore(subject) => {
+                matches!(subject, Subject::Runner(_))
+            }
+            Self::RunnerEnroll(_)
+            | Self::RunnerRetire(_)
+            | Self::WorkspaceSet(_)
+            | Self::GroupSet(_)
             | Self::BindingAdd(_)
             | Self::BindingRemove(_)
             | Self::ConnectionSet(_)
             | Self::PackAcknowledge(_)
+            | Self::PackWithdraw(_)
             | Self::AutomationPublish(_) => false,
         }
     }
@@ -58,134 +94,21 @@ impl Change {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Genesis(_) => "genesis",
+            Self::RootRotate(_) => "root.rotate",
             Self::IssuerSet(_) => "issuer.set",
+            Self::WitnessSet(_) => "witness.set",
+            Self::RunnerEnroll(_) => "runner.enroll",
+            Self::RunnerRetire(_) => "runner.retire",
             Self::WorkspaceSet(_) => "workspace.set",
+            Self::GroupSet(_) => "group.set",
             Self::BindingAdd(_) => "binding.add",
             Self::BindingRemove(_) => "binding.remove",
             Self::ConnectionSet(_) => "connection.set",
             Self::PackAcknowledge(_) => "pack.acknowledge",
+            Self::PackWithdraw(_) => "pack.withdraw",
             Self::AutomationPublish(_) => "automation.publish",
+            Self::SubjectSuspend(_) => "subject.suspend",
+            Self::SubjectRestore(_) => "subject.restore",
         }
     }
-}
-
-/// What a tenant starts with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Genesis {
-    /// The root keys.
-    pub roots: Vec<PublicKey>,
-    /// How many of them sign a root-class change.
-    pub threshold: u8,
-    /// The first identity providers.
-    pub issuers: Vec<Issuer>,
-    /// The first owners.
-    pub owners: Vec<Principal>,
-    /// The first runner; its jail is the one witness.
-    pub runner: RunnerEnrollment,
-}
-
-/// A runner's three keys (DESIGN §3.3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunnerEnrollment {
-    /// The runner.
-    pub id: RunnerId,
-    /// Its group.
-    pub group: RunnerGroupId,
-    /// Its jail's Ed25519 key: acceptances, receipts, cosignatures.
-    pub jail_key: PublicKey,
-    /// The key that the runner's own requests are signed with.
-    pub link_key: PublicKey,
-    /// What run inputs are sealed to.
-    pub sealing_key: SealingPublicKey,
-}
-
-/// A workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Workspace {
-    /// Its name.
-    pub name: WorkspaceName,
-    /// The secret references that its connections may name; `…/*` covers what is below.
-    pub secret_paths: Vec<String>,
-}
-
-/// Where a role holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// In every workspace, and for what belongs to none.
-    Tenant,
-    /// In one workspace.
-    Workspace(WorkspaceName),
-}
-
-/// A person or a group holds a role in a scope.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Binding {
-    /// Who.
-    pub principal: Grantee,
-    /// What.
-    pub role: Role,
-    /// Where.
-    pub scope: Scope,
-}
-
-/// An acknowledged pack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PackAcknowledgement {
-    /// Its name.
-    pub name: PackName,
-    /// Its version, for people and documents.
-    pub version: String,
-    /// The digest of its document: what is acknowledged.
-    pub digest: Digest,
-}
-
-/// A published automation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Automation {
-    /// Its name.
-    pub name: AutomationName,
-    /// The digest of its closed bundle.
-    pub bundle: Digest,
-    /// What it may touch.
-    pub footprint: Footprint,
-}
-
-/// What an automation may touch, computed from its bundle when it is published.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Footprint {
-    /// Connections and the actions through each.
-    pub connections: Vec<ConnectionGrant>,
-    /// Code that its steps run.
-    pub code: Vec<CodeGrant>,
-}
-
-impl Footprint {
-    /// Whether every connection and action of `details` is in the footprint.
-    #[must_use]
-    pub fn covers(&self, details: &[ConnectionGrant]) -> bool {
-        details.iter().all(|asked| {
-            self.connections.iter().any(|granted| {
-                granted.connection == asked.connection
-                    && asked.actions.iter().all(|action| granted.actions.contains(action))
-            })
-        })
-    }
-}
-
-/// Code that a step runs, by digest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CodeGrant {
-    /// Its language.
-    pub language: CodeLanguage,
-    /// The digest of its text.
-    pub digest: Digest,
 }

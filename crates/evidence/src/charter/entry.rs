@@ -1,7 +1,9 @@
-//! How a charter entry is signed: root signatures or a writ, and witnesses' cosignatures.
+//! How a charter entry is signed: root signatures or writs, and witnesses' cosignatures.
 //!
 //! In: an entry as it travels. Out: its body and, for a writ, who signed it; or a refusal.
 //! Not here: whether the entry follows the one before it and may (`state`).
+
+use std::collections::BTreeMap;
 
 use aws_lc_rs::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,7 @@ use writ_model::{Digest, TenantId, UnixTime};
 
 use super::Change;
 use crate::{
-    digest::sha256,
+    digest::{sha256, sha256_parts},
     idc::{IdcError, UnverifiedIdc, VerifiedIdc},
     issuer::{Issuer, TokenKeys},
     json,
@@ -49,9 +51,22 @@ pub enum UnverifiedEntry {
         writ: String,
         /// Its signer's credential.
         idc: UnverifiedIdc,
+        /// Writs of others over the same body, where a change needs a second signer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<SignedWrit>,
         /// Compact `cosignature+jwt` of witnesses; none yet on a candidate.
         cosignatures: Vec<String>,
     },
+}
+
+/// A `charter.append` writ with its signer's credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedWrit {
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
 }
 
 /// Why an entry's signatures are refused.
@@ -77,9 +92,14 @@ pub enum EntryError {
     /// The writ is not a `charter.append` over this body and its `prev`.
     #[error("writ is not over this entry")]
     OtherContent,
-    /// No cosignature by the witness.
-    #[error("entry has no cosignature of the witness")]
-    NoWitness,
+    /// Too few cosignatures by witnesses that the state before names.
+    #[error("entry has {valid} cosignatures of witnesses, of {needed} needed")]
+    Witnesses {
+        /// Cosignatures by distinct witnesses.
+        valid: usize,
+        /// Needed ones.
+        needed: usize,
+    },
     /// A cosignature is over another entry or does not verify.
     #[error("cosignature is refused")]
     Cosignature,
@@ -95,7 +115,7 @@ impl EntryError {
             Self::Idc(error) => error.code(),
             Self::Writ(error) => error.code(),
             Self::OtherContent => "charter-content",
-            Self::NoWitness => "charter-witness",
+            Self::Witnesses { .. } => "charter-witness",
             Self::Cosignature => "charter-cosignature",
         }
     }
@@ -135,12 +155,20 @@ impl UnverifiedEntry {
         json::parse_as(self.body_text().as_bytes()).map_err(EntryError::Body)
     }
 
-    /// The entry's digest: of a root entry its body's, of any other its writ's (DESIGN §3).
+    /// The entry's digest: of a root entry its body's, of any other its writ's (DESIGN §3). Where
+    /// several people signed it is over all of their writs, a line each, so that no second signature
+    /// can be exchanged behind the witnesses.
     #[must_use]
     pub fn digest(&self) -> Digest {
         match self {
             Self::Roots { body, .. } => sha256(body.as_bytes()),
-            Self::Writ { writ, .. } => sha256(writ.as_bytes()),
+            Self::Writ { writ, others, .. } => {
+                let mut parts = vec![writ.as_bytes()];
+                for other in others {
+                    parts.extend([b"\n".as_slice(), other.writ.as_bytes()]);
+                }
+                sha256_parts(&parts)
+            }
         }
     }
 }
@@ -183,18 +211,20 @@ pub(super) fn check_writ(
     Ok(idc)
 }
 
-/// Verifies the witness's cosignature over an entry; returns when it was made.
-pub(super) fn check_cosignature(
+/// Verifies the cosignatures over an entry; returns when each of `needed` distinct witnesses made its own.
+pub(super) fn check_cosignatures<'w>(
     cosignatures: &[String],
-    witness: &PublicKey,
+    witnesses: impl Iterator<Item = &'w PublicKey>,
+    needed: usize,
     expected: impl Fn(UnixTime) -> CosignatureClaims,
-) -> Result<UnixTime, EntryError> {
-    let kid = witness.thumbprint().to_string();
+) -> Result<Vec<UnixTime>, EntryError> {
+    let witnesses: BTreeMap<String, &PublicKey> =
+        witnesses.map(|key| (key.thumbprint().to_string(), key)).collect();
+    let mut made: BTreeMap<String, UnixTime> = BTreeMap::new();
     for compact in cosignatures {
         let jws = UnverifiedJws::parse(compact).map_err(|_| EntryError::Cosignature)?;
-        if jws.kid() != Some(kid.as_str()) {
-            continue;
-        }
+        let kid = jws.kid().unwrap_or_default().to_owned();
+        let Some(witness) = witnesses.get(&kid) else { continue };
         let claims: CosignatureClaims = jws
             .verify(ObjectType::Cosignature, witness)
             .and_then(|verified| verified.claims())
@@ -202,9 +232,12 @@ pub(super) fn check_cosignature(
         if claims != expected(claims.at) {
             return Err(EntryError::Cosignature);
         }
-        return Ok(claims.at);
+        made.insert(kid, claims.at);
     }
-    Err(EntryError::NoWitness)
+    if needed == 0 || made.len() < needed {
+        return Err(EntryError::Witnesses { valid: made.len(), needed });
+    }
+    Ok(made.into_values().collect())
 }
 
 /// Signs an entry's body with a root key.

@@ -3,23 +3,29 @@
 //! [`CharterState::found`] takes entry 0, [`CharterState::append`] each later one,
 //! [`CharterState::admit`] judges a candidate as a witness does. A state can't be deserialised:
 //! whoever wants one folds the entries.
+//!
+//! Read: here what is asked of an entry, in order; `possible` (does what it refers to exist),
+//! `guard` (does it take a second signer), `apply` (what it changes), `read` (what a state says).
 
+mod apply;
+mod guard;
+mod possible;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
-    Actor, AutomationName, Connection, ConnectionName, Digest, Grantee, HttpCall, PackName,
-    Principal, RunnerId, TenantId, UnixTime, WorkspaceName,
+    Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName, Principal,
+    RunnerId, TenantId, UnixTime, WorkspaceName,
 };
 
 use super::{
-    Automation, Binding, Change, CosignatureClaims, EntryBody, EntryError, Genesis,
-    PackAcknowledgement, RunnerEnrollment, UnverifiedEntry, Workspace,
-    entry::{check_cosignature, check_roots, check_writ},
+    Automation, Binding, Change, CosignatureClaims, EntryBody, EntryError, PackAcknowledgement,
+    RootKeys, RunnerEnrollment, Subject, Suspended, UnverifiedEntry, WitnessQuorum, Workspace,
+    entry::{check_cosignatures, check_roots, check_writ},
 };
 use crate::{
-    digest::sha256,
+    idc::VerifiedIdc,
     issuer::{FetchedKeys, Issuer, TokenKeys},
     key::PublicKey,
 };
@@ -72,16 +78,20 @@ pub struct CharterState {
     seq: u64,
     head: Digest,
     heads: BTreeSet<Digest>,
-    witness: RunnerId,
-    roots: Vec<PublicKey>,
-    threshold: u8,
+    roots: RootKeys,
+    witnesses: WitnessQuorum,
     issuers: Vec<Issuer>,
     runners: BTreeMap<RunnerId, RunnerEnrollment>,
+    retired: BTreeMap<RunnerId, RunnerEnrollment>,
     workspaces: BTreeMap<WorkspaceName, Workspace>,
+    groups: BTreeMap<GroupName, BTreeSet<Principal>>,
+    /// The groups that list a person: `groups`, turned round.
+    groups_of: BTreeMap<Principal, BTreeSet<GroupName>>,
     bindings: BTreeSet<Binding>,
     connections: BTreeMap<ConnectionName, ConnectionRecord>,
     packs: BTreeMap<(PackName, String), PackAcknowledgement>,
     automations: BTreeMap<AutomationName, PublishedAutomation>,
+    suspended: BTreeSet<Subject>,
 }
 
 /// Why an entry does not extend a charter.
@@ -113,6 +123,23 @@ pub enum FoldError {
         /// What is wrong, in a sentence.
         reason: &'static str,
     },
+    /// A signer or a key is suspended.
+    #[error("charter entry {seq} is refused")]
+    Suspended {
+        /// The number of the entry.
+        seq: u64,
+        /// Who.
+        #[source]
+        source: Suspended,
+    },
+    /// The change takes a second signer: another person who may make it, over the same body.
+    #[error("charter entry {seq} takes a second signer: {reason}")]
+    SecondSigner {
+        /// The number of the entry.
+        seq: u64,
+        /// What about it does, in a sentence.
+        reason: &'static str,
+    },
     /// The signer may not make this change.
     #[error("charter entry {seq} is not permitted")]
     NotPermitted {
@@ -133,9 +160,17 @@ impl FoldError {
             Self::NotNext { .. } => "charter-not-next",
             Self::OtherTenant => "charter-tenant",
             Self::Change { .. } => "charter-change",
+            Self::Suspended { .. } => "suspended",
+            Self::SecondSigner { .. } => "charter-second-signer",
             Self::NotPermitted { .. } => "policy-denied",
         }
     }
+}
+
+/// What an entry's signers are judged by.
+struct Judged {
+    signer: Principal,
+    change: Change,
 }
 
 impl CharterState {
@@ -167,31 +202,7 @@ impl CharterState {
         Ok(Self::from_genesis(genesis, ten))
     }
 
-    fn from_genesis(genesis: Genesis, ten: TenantId) -> Self {
-        let owner = |principal| Binding {
-            principal: Grantee::Principal(principal),
-            role: writ_model::Role::Owner,
-            scope: super::Scope::Tenant,
-        };
-        Self {
-            ten,
-            seq: 0,
-            head: ten.0,
-            heads: BTreeSet::from([ten.0]),
-            witness: genesis.runner.id,
-            roots: genesis.roots,
-            threshold: genesis.threshold,
-            issuers: genesis.issuers,
-            runners: BTreeMap::from([(genesis.runner.id, genesis.runner)]),
-            workspaces: BTreeMap::new(),
-            bindings: genesis.owners.into_iter().map(owner).collect(),
-            connections: BTreeMap::new(),
-            packs: BTreeMap::new(),
-            automations: BTreeMap::new(),
-        }
-    }
-
-    /// Folds the next entry: one whose freshness its witness judged, or one that root keys signed.
+    /// Folds the next entry: one whose freshness its witnesses judged, or one that root keys signed.
     ///
     /// # Errors
     ///
@@ -201,27 +212,46 @@ impl CharterState {
         entry: &UnverifiedEntry,
         may: &impl MayAppend,
     ) -> Result<(), FoldError> {
-        let seq = self.seq.saturating_add(1);
-        let refused = |source| FoldError::Entry { seq, source };
         let UnverifiedEntry::Writ { cosignatures, .. } = entry else {
             let change = self.judge_root(entry)?;
             self.apply(change, None);
             self.advance(entry);
             return Ok(());
         };
-        let witness = self.runners.get(&self.witness).ok_or(refused(EntryError::NoWitness))?;
         let expected = |at| self.cosignature(entry, at);
-        let at = check_cosignature(cosignatures, &witness.jail_key, expected).map_err(refused)?;
-        let (principal, change) = self.judge(entry, TokenKeys::Witnessed, at, may)?;
-        self.apply(change, Some(principal));
+        let needed = usize::from(self.witnesses.threshold);
+        let seen = check_cosignatures(cosignatures, self.witness_keys(), needed, expected)
+            .map_err(|source| FoldError::Entry { seq: self.next(), source })?;
+        // Each witness judged for itself, at its own time: whoever comes later judges at each.
+        let mut judged = None;
+        for at in seen {
+            judged = Some(self.judge(entry, TokenKeys::Witnessed, at, may)?);
+        }
+        let Some(Judged { signer, change }) = judged else {
+            let source = EntryError::Witnesses { valid: 0, needed };
+            return Err(FoldError::Entry { seq: self.next(), source });
+        };
+        self.apply(change, Some(signer));
         self.advance(entry);
         Ok(())
     }
 
+    const fn next(&self) -> u64 {
+        self.seq.saturating_add(1)
+    }
+
     fn advance(&mut self, entry: &UnverifiedEntry) {
-        self.seq = self.seq.saturating_add(1);
+        self.seq = self.next();
         self.head = entry.digest();
         self.heads.insert(self.head);
+    }
+
+    /// The keys of the witnesses that count: named by root keys, enrolled, not suspended.
+    fn witness_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.runners
+            .values()
+            .filter(|runner| self.is_witness(runner.id))
+            .map(|runner| &runner.jail_key)
     }
 
     /// Everything about an entry that root keys signed: it stands on them alone (DESIGN §3.3).
@@ -230,7 +260,7 @@ impl CharterState {
     ///
     /// [`FoldError`]: not the next, too few signatures, or not a root-class change.
     pub fn judge_root(&self, entry: &UnverifiedEntry) -> Result<Change, FoldError> {
-        let seq = self.seq.saturating_add(1);
+        let seq = self.next();
         let refused = |source| FoldError::Entry { seq, source };
         let impossible = |reason| FoldError::Change { seq, reason };
         let UnverifiedEntry::Roots { body: text, signatures } = entry else {
@@ -240,22 +270,13 @@ impl CharterState {
         if body.seq != seq || body.prev != Some(self.head) {
             return Err(FoldError::NotNext { seq });
         }
-        check_roots(text, signatures, &self.roots, usize::from(self.threshold)).map_err(refused)?;
-        match body.change {
-            Change::IssuerSet(issuer) => {
-                issuer.check().map_err(impossible)?;
-                Ok(Change::IssuerSet(issuer))
-            }
-            Change::Genesis(_) => Err(impossible("a genesis stands in entry 0 only")),
-            Change::WorkspaceSet(_)
-            | Change::BindingAdd(_)
-            | Change::BindingRemove(_)
-            | Change::ConnectionSet(_)
-            | Change::PackAcknowledge(_)
-            | Change::AutomationPublish(_) => {
-                Err(impossible("root keys sign root-class changes only"))
-            }
+        let needed = usize::from(self.roots.threshold);
+        check_roots(text, signatures, &self.roots.keys, needed).map_err(refused)?;
+        if !body.change.is_root_class() {
+            return Err(impossible("root keys sign root-class changes only"));
         }
+        self.check_possible(&body.change).map_err(impossible)?;
+        Ok(body.change)
     }
 
     /// Judges a candidate at `now`, as a witness does before it cosigns; returns what to sign.
@@ -277,7 +298,7 @@ impl CharterState {
     fn cosignature(&self, entry: &UnverifiedEntry, at: UnixTime) -> CosignatureClaims {
         CosignatureClaims {
             ten: self.ten,
-            seq: self.seq.saturating_add(1),
+            seq: self.next(),
             prev: self.head,
             digest: entry.digest(),
             at,
@@ -291,10 +312,10 @@ impl CharterState {
         keys: TokenKeys<'_>,
         at: UnixTime,
         may: &impl MayAppend,
-    ) -> Result<(Principal, Change), FoldError> {
-        let seq = self.seq.saturating_add(1);
+    ) -> Result<Judged, FoldError> {
+        let seq = self.next();
         let refused = |source| FoldError::Entry { seq, source };
-        let UnverifiedEntry::Writ { body: text, writ, idc, .. } = entry else {
+        let UnverifiedEntry::Writ { body: text, writ, idc, others, .. } = entry else {
             let reason = "an entry that root keys signed takes no cosignature";
             return Err(FoldError::Change { seq, reason });
         };
@@ -302,128 +323,38 @@ impl CharterState {
         if body.seq != seq || body.prev != Some(self.head) {
             return Err(FoldError::NotNext { seq });
         }
-        let signer = check_writ((text, writ, idc), (&self.issuers, keys), self.ten, self.head, at)
-            .map_err(refused)?;
+        if body.change.is_root_class() {
+            return Err(FoldError::Change { seq, reason: "only root keys sign this change" });
+        }
+        let mut signers = Vec::new();
+        let all =
+            std::iter::once((writ, idc)).chain(others.iter().map(|one| (&one.writ, &one.idc)));
+        for (writ, idc) in all {
+            let by = (text.as_str(), writ.as_str(), idc);
+            let signer =
+                check_writ(by, (&self.issuers, keys), self.ten, self.head, at).map_err(refused)?;
+            self.check_signer(&signer).map_err(|source| FoldError::Suspended { seq, source })?;
+            signers.push(signer);
+        }
         self.check_possible(&body.change).map_err(|reason| FoldError::Change { seq, reason })?;
-        may.may_append(self, signer.actor(), &body.change)
-            .map_err(|source| FoldError::NotPermitted { seq, source })?;
-        Ok((signer.principal().clone(), body.change))
+        for signer in &signers {
+            may.may_append(self, signer.actor(), &body.change)
+                .map_err(|source| FoldError::NotPermitted { seq, source })?;
+        }
+        self.check_second(&body.change, &signers)
+            .map_err(|reason| FoldError::SecondSigner { seq, reason })?;
+        let signer = signers.first().map(|signer| signer.principal().clone());
+        let signer = signer.ok_or(FoldError::NotNext { seq })?;
+        Ok(Judged { signer, change: body.change })
     }
 
-    /// Whether what a change refers to exists. Rights come after.
-    fn check_possible(&self, change: &Change) -> Result<(), &'static str> {
-        match change {
-            Change::Genesis(_) => Err("a genesis stands in entry 0 only"),
-            Change::IssuerSet(_) => Err("only root keys sign what identity providers are believed"),
-            Change::PackAcknowledge(pack) if HttpCall::is_pack(&pack.name) => {
-                Err("`http` is what documents call by themselves; no pack has that name")
-            }
-            Change::WorkspaceSet(_) | Change::PackAcknowledge(_) => Ok(()),
-            Change::BindingAdd(binding) => match &binding.scope {
-                super::Scope::Tenant => Ok(()),
-                super::Scope::Workspace(name) if self.workspaces.contains_key(name) => Ok(()),
-                super::Scope::Workspace(_) => Err("the workspace does not exist"),
-            },
-            Change::BindingRemove(binding) => {
-                if !self.bindings.contains(binding) {
-                    return Err("there is no such binding");
-                }
-                // A group may be empty: only a person keeps a tenant from being nobody's.
-                let owner = |b: &&Binding| {
-                    b.role == writ_model::Role::Owner
-                        && b.scope == super::Scope::Tenant
-                        && matches!(b.principal, Grantee::Principal(_))
-                };
-                let last = owner(&binding) && self.bindings.iter().filter(owner).count() == 1;
-                if last { Err("the last owner cannot be removed") } else { Ok(()) }
-            }
-            Change::ConnectionSet(connection) => self.check_connection(connection),
-            Change::AutomationPublish(automation) => self.check_automation(automation),
-        }
+    /// Whether whoever signs, and the key they sign with, are not suspended.
+    ///
+    /// # Errors
+    ///
+    /// [`Suspended`] names which.
+    pub fn check_signer(&self, signer: &VerifiedIdc) -> Result<(), Suspended> {
+        self.check_running(&Subject::User(signer.principal().clone()))?;
+        self.check_running(&Subject::Key(signer.key().thumbprint()))
     }
-
-    fn check_connection(&self, connection: &Connection) -> Result<(), &'static str> {
-        let workspace = self
-            .workspaces
-            .get(connection.name.workspace())
-            .ok_or("the connection's workspace does not exist")?;
-        if connection.hosts.is_empty() {
-            return Err("a connection names at least one host");
-        }
-        let host_form = |host: &str| {
-            !host.is_empty()
-                && host.len() <= 253
-                && host.bytes().all(|b| {
-                    b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b':')
-                })
-        };
-        if !connection.hosts.iter().all(|host| host_form(&host.host) && host.port != 0) {
-            return Err("a connection's host is not an exact lower-case host name and port");
-        }
-        connection.kind.check()?;
-        if !workspace.secret_paths.iter().any(|listed| connection.secret.is_under(listed)) {
-            return Err("the workspace does not list the connection's secret path");
-        }
-        Ok(())
-    }
-
-    fn check_automation(&self, automation: &Automation) -> Result<(), &'static str> {
-        if !self.workspaces.contains_key(automation.name.workspace()) {
-            return Err("the automation's workspace does not exist");
-        }
-        for grant in &automation.footprint.connections {
-            let name = &grant.connection.name;
-            if name.workspace() != automation.name.workspace() {
-                return Err("the footprint names a connection outside the workspace");
-            }
-            let known = self.connections.get(name).map(|record| record.digest);
-            if known != Some(grant.connection.digest) {
-                return Err("the footprint names a connection that is not as defined");
-            }
-            if !grant.actions.iter().all(|action| self.acknowledges(action)) {
-                return Err("the footprint names an action of an unacknowledged pack");
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies a change that was judged; `signer` is absent where root keys signed.
-    fn apply(&mut self, change: Change, signer: Option<Principal>) {
-        match change {
-            Change::Genesis(_) => {}
-            Change::IssuerSet(issuer) => {
-                self.issuers.retain(|known| known.iss != issuer.iss);
-                self.issuers.push(*issuer);
-            }
-            Change::WorkspaceSet(workspace) => {
-                self.workspaces.insert(workspace.name.clone(), workspace);
-            }
-            Change::BindingAdd(binding) => {
-                self.bindings.insert(binding);
-            }
-            Change::BindingRemove(binding) => {
-                self.bindings.remove(&binding);
-            }
-            Change::ConnectionSet(connection) => {
-                let digest = connection_digest(&connection);
-                let record = ConnectionRecord { connection, digest };
-                self.connections.insert(record.connection.name.clone(), record);
-            }
-            Change::PackAcknowledge(pack) => {
-                self.packs.insert((pack.name.clone(), pack.version.clone()), pack);
-            }
-            Change::AutomationPublish(automation) => {
-                let Some(publisher) = signer else { return };
-                let published = PublishedAutomation { automation, publisher };
-                self.automations.insert(published.automation.name.clone(), published);
-            }
-        }
-    }
-}
-
-/// What pins a connection: SHA-256 of its definition's JSON, members in the type's order.
-fn connection_digest(connection: &Connection) -> Digest {
-    // A definition of plain strings and numbers always serialises; an empty digest input could
-    // only ever fail to match.
-    sha256(&serde_json::to_vec(connection).unwrap_or_default())
 }

@@ -46,6 +46,7 @@ impl Jail {
             PinnedAction { name: call.action.clone(), digest: sha256(call.pack.as_bytes()) };
         let connection = accepted_connection(run, call, &pinned)?;
         let charter = self.current_charter()?;
+        self.check_going_on(charter, &run.acceptance)?;
         let permit = self.policies.decide_action(
             charter,
             (run.acceptance.actor(), &run.acceptance.publisher),

@@ -43,8 +43,10 @@ impl Jail {
             let rule = "the run was not accepted for this code";
             return Err(Refusing::signed("code-outside-footprint", rule));
         }
+        let charter = self.current_charter()?;
+        self.check_going_on(charter, acceptance)?;
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(self.current_charter()?, acceptance.actor(), right)?;
+        self.policies.decide(charter, acceptance.actor(), right)?;
         Ok(CodePermit { language: grant.language, code: grant.digest, started_at: now })
     }
 

@@ -1,7 +1,7 @@
 //! `run.start`, `run.resume`, re-opening and closing: the stages that a run passes as a whole.
 
 use writ_evidence::{
-    charter::{CharterState, PublishedAutomation},
+    charter::{CharterState, PublishedAutomation, Subject},
     digest::{RunDatum, RunKey, sha256},
     idc::{UnverifiedIdc, VerifiedIdc},
     statement::{
@@ -11,7 +11,7 @@ use writ_evidence::{
 };
 use writ_jail_link::{CloseRun, JailReply, OpenRun, ReopenRun, ResumeRun};
 use writ_model::{AutomationName, Digest, RunId, UnixTime, limits::CLOCK_SKEW_S};
-use writ_policy::Right;
+use writ_policy::{GoingOn, Right};
 
 use super::{Jail, Refusing};
 use crate::{runs::AcceptedRun, state::Record};
@@ -65,6 +65,7 @@ impl Jail {
             writ: digest,
             principal: idc.principal().clone(),
             groups: idc.groups().clone(),
+            key: Some(idc.key().thumbprint()),
             publisher: published.publisher.clone(),
             automation: res.clone(),
             bundle: *cnt,
@@ -95,7 +96,9 @@ impl Jail {
         else {
             return Err(Refusing::signed("writ-operation", "the writ is not for a runner"));
         };
-        if *aud != self.own_runner(charter)?.group {
+        let own = self.own_runner(charter)?;
+        charter.check_running(&Subject::Runner(own.id))?;
+        if *aud != own.group {
             return Err(Refusing::signed("writ-audience", "the writ is for another runner group"));
         }
         if !charter.knows_head(writ.claims().charter) {
@@ -168,9 +171,26 @@ impl Jail {
             return Err(Refusing::signed("run-deadline", "the run's deadline has passed"));
         }
         let charter = self.current_charter()?;
+        self.check_going_on(charter, acceptance)?;
         let right = Right::RunStart(&acceptance.automation);
         self.policies.decide(charter, acceptance.actor(), right)?;
         Ok(())
+    }
+
+    /// Whether the kill switch has stopped an accepted run, or this runner.
+    pub(super) fn check_going_on(
+        &self,
+        charter: &CharterState,
+        acceptance: &Acceptance,
+    ) -> Result<(), Refusing> {
+        charter.check_running(&Subject::Runner(self.own_id(charter)?))?;
+        let run = GoingOn {
+            signer: &acceptance.principal,
+            key: acceptance.key,
+            publisher: &acceptance.publisher,
+            automation: &acceptance.automation,
+        };
+        Ok(run.check(charter)?)
     }
 
     /// Verifies a `run.resume` writ; the step in doubt may then be done again.
@@ -255,6 +275,7 @@ impl Jail {
         let idc = idc
             .verify(charter.issuers(), self.issuer_keys.keys(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
+        charter.check_signer(&idc)?;
         let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         Ok((idc, writ))

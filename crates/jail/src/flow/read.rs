@@ -36,6 +36,7 @@ impl Jail {
             .idc
             .verify(charter.issuers(), self.issuer_keys.keys(), now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
+        charter.check_signer(&idc)?;
         let expected =
             ExpectedRequest { method: &read.method, url: &read.url, idc: Some(idc.digest()) };
         let proof = VerifiedProof::verify(&read.proof, idc.key(), expected, now)

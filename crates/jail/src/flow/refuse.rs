@@ -1,6 +1,9 @@
 //! How the jail says no: a code, the rule, and a signed refusal where it belongs on record.
 
-use writ_evidence::statement::{Refusal, Says};
+use writ_evidence::{
+    charter::Suspended,
+    statement::{Refusal, Says},
+};
 use writ_jail_link::{JailReply, Refused};
 use writ_model::{Digest, RunId, StepId, UnixTime};
 use writ_policy::Denied;
@@ -76,6 +79,12 @@ impl Refusing {
 impl From<Denied> for Refusing {
     fn from(denied: Denied) -> Self {
         Self::signed(denied.code, denied.reason)
+    }
+}
+
+impl From<Suspended> for Refusing {
+    fn from(suspended: Suspended) -> Self {
+        Self::signed("suspended", suspended.to_string())
     }
 }
 

@@ -88,7 +88,7 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let charter = self.current_charter()?;
-        if charter.witness() != self.own_id(charter)? {
+        if !charter.is_witness(self.own_id(charter)?) {
             return Err(Refusing::unsigned("not-witness", "this jail is no witness"));
         }
         let seq = charter.seq().saturating_add(1);
@@ -120,7 +120,7 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let charter = self.current_charter()?;
-        if charter.witness() != self.own_id(charter)? {
+        if !charter.is_witness(self.own_id(charter)?) {
             return Err(Refusing::unsigned("not-witness", "this jail is no witness"));
         }
         if let Some((signed, signed_root)) = self.state.memory().tree {

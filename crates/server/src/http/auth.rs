@@ -84,6 +84,7 @@ impl App {
         let idc = unverified.verify(charter.issuers(), keys, now).map_err(|error| {
             problem_of(401, error.code(), &error).with_remedy("log in with `writ login`")
         })?;
+        charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
         self.check_proof(tenant, head, idc.key(), Some(idc.digest()))?;
         if charter.bindings_of(idc.actor()).next().is_none() {
             return Err(Problem::new(

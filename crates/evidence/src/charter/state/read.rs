@@ -1,13 +1,18 @@
 //! What a folded charter says to those who ask.
 
+use std::collections::BTreeSet;
+
 use writ_model::{
-    Actor, AutomationName, ConnectionName, Digest, HttpCall, PackName, RunnerId, TenantId,
-    WorkspaceName,
+    Actor, AutomationName, CharterGroup, ConnectionName, Digest, Grantee, GroupName, HttpCall,
+    PackName, Principal, RunnerId, TenantId, WorkspaceName,
 };
 
 use super::{CharterState, ConnectionRecord, PublishedAutomation};
 use crate::{
-    charter::{Binding, PackAcknowledgement, RunnerEnrollment, Scope, Workspace},
+    charter::{
+        Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, Scope, Subject, Suspended,
+        WitnessQuorum, Workspace,
+    },
     issuer::Issuer,
 };
 
@@ -36,10 +41,47 @@ impl CharterState {
         self.heads.contains(&head)
     }
 
-    /// The one witness.
+    /// The witnesses, and how many of them cosign.
     #[must_use]
-    pub const fn witness(&self) -> RunnerId {
-        self.witness
+    pub const fn witnesses(&self) -> &WitnessQuorum {
+        &self.witnesses
+    }
+
+    /// Whether a runner's jail is a witness that counts: named by root keys, enrolled, not suspended.
+    #[must_use]
+    pub fn is_witness(&self, runner: RunnerId) -> bool {
+        self.witnesses.witnesses.contains(&runner)
+            && self.runners.contains_key(&runner)
+            && !self.is_suspended(&Subject::Runner(runner))
+    }
+
+    /// The root keys, and how many of them sign.
+    #[must_use]
+    pub const fn roots(&self) -> &RootKeys {
+        &self.roots
+    }
+
+    /// Everything that is suspended.
+    pub fn suspended(&self) -> impl Iterator<Item = &Subject> {
+        self.suspended.iter()
+    }
+
+    /// Whether something is suspended.
+    #[must_use]
+    pub fn is_suspended(&self, subject: &Subject) -> bool {
+        self.suspended.contains(subject)
+    }
+
+    /// Refuses what is suspended.
+    ///
+    /// # Errors
+    ///
+    /// [`Suspended`] names it.
+    pub fn check_running(&self, subject: &Subject) -> Result<(), Suspended> {
+        if self.is_suspended(subject) {
+            return Err(Suspended { subject: subject.clone() });
+        }
+        Ok(())
     }
 
     /// The identity providers.
@@ -52,6 +94,11 @@ impl CharterState {
     #[must_use]
     pub fn runner(&self, id: RunnerId) -> Option<&RunnerEnrollment> {
         self.runners.get(&id)
+    }
+
+    /// Every runner that is or was enrolled: whose statements verify.
+    pub fn all_runners(&self) -> impl Iterator<Item = &RunnerEnrollment> {
+        self.runners.values().chain(self.retired.values())
     }
 
     /// Every enrolled runner.
@@ -75,12 +122,21 @@ impl CharterState {
         self.bindings.iter()
     }
 
+    /// Every group that the charter lists, with its members.
+    pub fn groups(&self) -> impl Iterator<Item = (&GroupName, &BTreeSet<Principal>)> {
+        self.groups.iter()
+    }
+
     /// The bindings that count for one who asks: their own, and those of their groups.
     pub fn bindings_of<'a>(
         &'a self,
         actor: impl Into<Actor<'a>>,
     ) -> impl Iterator<Item = &'a Binding> {
-        actor.into().grantees().flat_map(|grantee| {
+        let actor = actor.into();
+        let listed = self.groups_of.get(actor.principal).into_iter().flatten();
+        let listed = listed
+            .map(|group| Grantee::CharterGroup(CharterGroup { charter_group: group.clone() }));
+        actor.grantees().chain(listed).flat_map(|grantee| {
             let first = Binding {
                 principal: grantee.clone(),
                 role: writ_model::Role::Owner,

@@ -1,0 +1,118 @@
+//! What a change that was judged makes of a state.
+//!
+//! Total: whatever could be wrong was found before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use writ_model::{Connection, Digest, Grantee, Principal, Role, TenantId};
+
+use super::{CharterState, ConnectionRecord, PublishedAutomation};
+use crate::{
+    charter::{Binding, Change, Genesis, Group, RootKeys, Scope, WitnessQuorum},
+    digest::sha256,
+};
+
+impl CharterState {
+    /// The state that entry 0 makes.
+    pub(super) fn from_genesis(genesis: Genesis, ten: TenantId) -> Self {
+        let owner = |principal| Binding {
+            principal: Grantee::Principal(principal),
+            role: Role::Owner,
+            scope: Scope::Tenant,
+        };
+        Self {
+            ten,
+            seq: 0,
+            head: ten.0,
+            heads: BTreeSet::from([ten.0]),
+            roots: RootKeys { keys: genesis.roots, threshold: genesis.threshold },
+            witnesses: WitnessQuorum {
+                witnesses: BTreeSet::from([genesis.runner.id]),
+                threshold: 1,
+            },
+            issuers: genesis.issuers,
+            runners: BTreeMap::from([(genesis.runner.id, genesis.runner)]),
+            retired: BTreeMap::new(),
+            workspaces: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            groups_of: BTreeMap::new(),
+            bindings: genesis.owners.into_iter().map(owner).collect(),
+            connections: BTreeMap::new(),
+            packs: BTreeMap::new(),
+            automations: BTreeMap::new(),
+            suspended: BTreeSet::new(),
+        }
+    }
+
+    /// Applies a change that was judged; `signer` is absent where root keys signed.
+    pub(super) fn apply(&mut self, change: Change, signer: Option<Principal>) {
+        match change {
+            Change::Genesis(_) => {}
+            Change::RootRotate(roots) => self.roots = roots,
+            Change::IssuerSet(issuer) => {
+                self.issuers.retain(|known| known.iss != issuer.iss);
+                self.issuers.push(*issuer);
+            }
+            Change::WitnessSet(quorum) => self.witnesses = quorum,
+            Change::RunnerEnroll(runner) => {
+                self.runners.insert(runner.id, *runner);
+            }
+            Change::RunnerRetire(id) => self.retired.extend(self.runners.remove_entry(&id)),
+            Change::WorkspaceSet(workspace) => {
+                self.workspaces.insert(workspace.name.clone(), workspace);
+            }
+            Change::GroupSet(group) => self.apply_group(group),
+            Change::BindingAdd(binding) => {
+                self.bindings.insert(binding);
+            }
+            Change::BindingRemove(binding) => {
+                self.bindings.remove(&binding);
+            }
+            Change::ConnectionSet(connection) => {
+                let digest = connection_digest(&connection);
+                let record = ConnectionRecord { connection, digest };
+                self.connections.insert(record.connection.name.clone(), record);
+            }
+            Change::PackAcknowledge(pack) => {
+                self.packs.insert((pack.name.clone(), pack.version.clone()), pack);
+            }
+            Change::PackWithdraw(pack) => {
+                self.packs.remove(&(pack.name, pack.version));
+            }
+            Change::AutomationPublish(automation) => {
+                let Some(publisher) = signer else { return };
+                let published = PublishedAutomation { automation, publisher };
+                self.automations.insert(published.automation.name.clone(), published);
+            }
+            Change::SubjectSuspend(subject) => {
+                self.suspended.insert(subject);
+            }
+            Change::SubjectRestore(subject) => {
+                self.suspended.remove(&subject);
+            }
+        }
+    }
+
+    fn apply_group(&mut self, group: Group) {
+        let Group { name, members } = group;
+        for member in self.groups.remove(&name).unwrap_or_default() {
+            if let Some(groups) = self.groups_of.get_mut(&member) {
+                groups.remove(&name);
+            }
+        }
+        for member in &members {
+            self.groups_of.entry(member.clone()).or_default().insert(name.clone());
+        }
+        self.groups_of.retain(|_, groups| !groups.is_empty());
+        if !members.is_empty() {
+            self.groups.insert(name, members);
+        }
+    }
+}
+
+/// What pins a connection: SHA-256 of its definition's JSON, members in the type's order.
+fn connection_digest(connection: &Connection) -> Digest {
+    // A definition of plain strings and numbers always serialises; an empty digest input could
+    // only ever fail to match.
+    sha256(&serde_json::to_vec(connection).unwrap_or_default())
+}

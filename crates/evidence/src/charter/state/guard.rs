@@ -1,0 +1,89 @@
+//! Which changes take a second signer: those that decide where a credential goes (DESIGN §3.3).
+//!
+//! Once a workspace has two administrators, a new secret reference, another place in a request, and
+//! wider hosts, address ranges or `plaintext` on a kept one are signed by two people who may.
+//!
+//! Invariants:
+//! * two signers are two principals with two keys, each of whom may make the change;
+//! * who can't be counted (the members of a group that only tokens list) counts as one more.
+
+use std::collections::BTreeSet;
+
+use writ_model::{Connection, Grantee, Principal, Role, WorkspaceName};
+
+use super::CharterState;
+use crate::{
+    charter::{Change, Scope, Subject},
+    idc::VerifiedIdc,
+};
+
+impl CharterState {
+    /// Whether enough different people signed.
+    pub(super) fn check_second(
+        &self,
+        change: &Change,
+        signers: &[VerifiedIdc],
+    ) -> Result<(), &'static str> {
+        let Some(reason) = self.takes_second(change) else { return Ok(()) };
+        let people: BTreeSet<_> = signers.iter().map(VerifiedIdc::principal).collect();
+        let keys: BTreeSet<_> = signers.iter().map(VerifiedIdc::key).collect();
+        if people.len() >= 2 && keys.len() >= 2 { Ok(()) } else { Err(reason) }
+    }
+
+    /// Why a change takes a second signer; `None` if one will do.
+    #[must_use]
+    pub fn takes_second(&self, change: &Change) -> Option<&'static str> {
+        let Change::ConnectionSet(connection) = change else { return None };
+        let reason = self.credential_goes_further(connection)?;
+        (self.administrators(connection.name.workspace()) >= 2).then_some(reason)
+    }
+
+    fn credential_goes_further(&self, connection: &Connection) -> Option<&'static str> {
+        let Some(kept) = self.connection(&connection.name) else {
+            return Some("the connection names a secret that it did not name before");
+        };
+        let kept = &kept.connection;
+        if kept.secret != connection.secret {
+            return Some("the connection names another secret");
+        }
+        if kept.kind != connection.kind {
+            return Some("the credential goes into another place of a request");
+        }
+        if !connection.hosts.iter().all(|host| kept.hosts.contains(host)) {
+            return Some("the connection reaches a host, or a host in plaintext, that it did not");
+        }
+        if !connection.allow_cidrs.iter().all(|range| kept.allow_cidrs.contains(range)) {
+            return Some("the connection allows an address range that it did not");
+        }
+        None
+    }
+
+    /// How many people may manage connections of a workspace, as far as that can be counted.
+    fn administrators(&self, workspace: &WorkspaceName) -> usize {
+        let mut people: BTreeSet<&Principal> = BTreeSet::new();
+        let mut groups = BTreeSet::new();
+        for binding in &self.bindings {
+            let manages = matches!(binding.role, Role::Owner | Role::Administrator);
+            let here = match &binding.scope {
+                Scope::Tenant => true,
+                Scope::Workspace(name) => name == workspace,
+            };
+            if !manages || !here {
+                continue;
+            }
+            match &binding.principal {
+                Grantee::Principal(person) => {
+                    people.insert(person);
+                }
+                Grantee::CharterGroup(group) => {
+                    people.extend(self.groups.get(&group.charter_group).into_iter().flatten());
+                }
+                Grantee::Group(group) => {
+                    groups.insert(group);
+                }
+            }
+        }
+        people.retain(|person| !self.is_suspended(&Subject::User((*person).clone())));
+        people.len() + groups.len()
+    }
+}

@@ -1,0 +1,214 @@
+//! Does what a change refers to exist, and does the state stay one that can go on? Rights come after.
+//!
+//! Invariant: a tenant keeps at least one owner who is a person and is not suspended.
+
+use std::collections::BTreeSet;
+
+use writ_model::{Connection, Grantee, HttpCall, Principal, Role};
+
+use super::CharterState;
+use crate::{
+    charter::{
+        Automation, Binding, Change, Group, RootKeys, RunnerEnrollment, Scope, Subject,
+        WitnessQuorum,
+    },
+    key::Algorithm,
+};
+
+/// Most root keys, and most witnesses.
+const QUORUM_MAX: usize = 16;
+/// Most members of one group.
+const MEMBERS_MAX: usize = 10_000;
+
+impl CharterState {
+    /// Whether a change is possible in this state.
+    pub(super) fn check_possible(&self, change: &Change) -> Result<(), &'static str> {
+        match change {
+            Change::Genesis(_) => Err("a genesis stands in entry 0 only"),
+            Change::RootRotate(roots) => check_root_keys(roots),
+            Change::IssuerSet(issuer) => issuer.check(),
+            Change::WitnessSet(quorum) => self.check_quorum(quorum),
+            Change::RunnerEnroll(runner) => self.check_enrollment(runner),
+            Change::RunnerRetire(id) if !self.runners.contains_key(id) => {
+                Err("there is no such runner")
+            }
+            Change::RunnerRetire(id) if self.witnesses.witnesses.contains(id) => {
+                Err("the runner is a witness; root keys name another first")
+            }
+            Change::PackAcknowledge(pack) if HttpCall::is_pack(&pack.name) => {
+                Err("`http` is what documents call by themselves; no pack has that name")
+            }
+            Change::PackWithdraw(pack) if self.pack(&pack.name, &pack.version).is_none() => {
+                Err("no pack of that name and version is acknowledged")
+            }
+            Change::RunnerRetire(_)
+            | Change::WorkspaceSet(_)
+            | Change::PackAcknowledge(_)
+            | Change::PackWithdraw(_) => Ok(()),
+            Change::GroupSet(group) => check_group(group),
+            Change::BindingAdd(binding) => self.check_binding(binding),
+            Change::BindingRemove(binding) => {
+                if !self.bindings.contains(binding) {
+                    return Err("there is no such binding");
+                }
+                self.check_owner_left(|left, _| left != binding)
+            }
+            Change::ConnectionSet(connection) => self.check_connection(connection),
+            Change::AutomationPublish(automation) => self.check_automation(automation),
+            Change::SubjectSuspend(subject) => self.check_suspension(subject),
+            Change::SubjectRestore(subject) if !self.is_suspended(subject) => {
+                Err("it is not suspended")
+            }
+            Change::SubjectRestore(_) => Ok(()),
+        }
+    }
+
+    fn check_quorum(&self, quorum: &WitnessQuorum) -> Result<(), &'static str> {
+        let WitnessQuorum { witnesses, threshold } = quorum;
+        if !witnesses.iter().all(|id| self.runners.contains_key(id)) {
+            return Err("a witness is the jail of an enrolled runner");
+        }
+        if witnesses.iter().any(|id| self.is_suspended(&Subject::Runner(*id))) {
+            return Err("a suspended runner is no witness");
+        }
+        check_threshold(*threshold, witnesses.len())
+    }
+
+    /// A runner group has one runner: its engine keeps a run's journal on that machine.
+    fn check_enrollment(&self, runner: &RunnerEnrollment) -> Result<(), &'static str> {
+        if runner.jail_key.algorithm() != Algorithm::EdDsa {
+            return Err("a jail's key is Ed25519");
+        }
+        let known = |other: &RunnerEnrollment| {
+            other.id == runner.id
+                || other.jail_key == runner.jail_key
+                || other.link_key == runner.link_key
+                || other.sealing_key == runner.sealing_key
+        };
+        if self.runners.values().chain(self.retired.values()).any(known) {
+            return Err("the runner, or a key of it, is or was enrolled; it makes new ones");
+        }
+        if self.runners.values().any(|other| other.group == runner.group) {
+            return Err("the runner group has a runner");
+        }
+        Ok(())
+    }
+
+    fn check_binding(&self, binding: &Binding) -> Result<(), &'static str> {
+        if let Grantee::CharterGroup(group) = &binding.principal
+            && !self.groups.contains_key(&group.charter_group)
+        {
+            return Err("the charter lists no such group");
+        }
+        match &binding.scope {
+            Scope::Tenant => Ok(()),
+            Scope::Workspace(name) if self.workspaces.contains_key(name) => Ok(()),
+            Scope::Workspace(_) => Err("the workspace does not exist"),
+        }
+    }
+
+    fn check_suspension(&self, subject: &Subject) -> Result<(), &'static str> {
+        if self.is_suspended(subject) {
+            return Err("it is suspended already");
+        }
+        match subject {
+            Subject::User(user) => self.check_owner_left(|_, owner| owner != user),
+            Subject::Runner(id) if !self.runners.contains_key(id) => Err("there is no such runner"),
+            Subject::Runner(_)
+            | Subject::Key(_)
+            | Subject::Connection(_)
+            | Subject::Automation(_)
+            | Subject::Workspace(_)
+            | Subject::Tenant => Ok(()),
+        }
+    }
+
+    /// Whether an owner is left among those that `counts`. A group may be empty: only a person keeps a
+    /// tenant from being nobody's.
+    fn check_owner_left(
+        &self,
+        counts: impl Fn(&Binding, &Principal) -> bool,
+    ) -> Result<(), &'static str> {
+        let left = self.bindings.iter().any(|binding| match &binding.principal {
+            Grantee::Principal(owner) => {
+                binding.role == Role::Owner
+                    && binding.scope == Scope::Tenant
+                    && !self.is_suspended(&Subject::User(owner.clone()))
+                    && counts(binding, owner)
+            }
+            Grantee::Group(_) | Grantee::CharterGroup(_) => false,
+        });
+        if left { Ok(()) } else { Err("no owner would be left") }
+    }
+
+    fn check_connection(&self, connection: &Connection) -> Result<(), &'static str> {
+        let workspace = self
+            .workspaces
+            .get(connection.name.workspace())
+            .ok_or("the connection's workspace does not exist")?;
+        if connection.hosts.is_empty() {
+            return Err("a connection names at least one host");
+        }
+        let host_form = |host: &str| {
+            !host.is_empty()
+                && host.len() <= 253
+                && host.bytes().all(|b| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b':')
+                })
+        };
+        if !connection.hosts.iter().all(|host| host_form(&host.host) && host.port != 0) {
+            return Err("a connection's host is not an exact lower-case host name and port");
+        }
+        connection.kind.check()?;
+        if !workspace.secret_paths.iter().any(|listed| connection.secret.is_under(listed)) {
+            return Err("the workspace does not list the connection's secret path");
+        }
+        Ok(())
+    }
+
+    fn check_automation(&self, automation: &Automation) -> Result<(), &'static str> {
+        if !self.workspaces.contains_key(automation.name.workspace()) {
+            return Err("the automation's workspace does not exist");
+        }
+        for grant in &automation.footprint.connections {
+            let name = &grant.connection.name;
+            if name.workspace() != automation.name.workspace() {
+                return Err("the footprint names a connection outside the workspace");
+            }
+            let known = self.connections.get(name).map(|record| record.digest);
+            if known != Some(grant.connection.digest) {
+                return Err("the footprint names a connection that is not as defined");
+            }
+            if !grant.actions.iter().all(|action| self.acknowledges(action)) {
+                return Err("the footprint names an action of an unacknowledged pack");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_root_keys(roots: &RootKeys) -> Result<(), &'static str> {
+    let distinct: BTreeSet<_> = roots.keys.iter().collect();
+    if distinct.len() != roots.keys.len() {
+        return Err("a root key is named twice");
+    }
+    check_threshold(roots.threshold, distinct.len())
+}
+
+fn check_threshold(threshold: u8, of: usize) -> Result<(), &'static str> {
+    if of > QUORUM_MAX {
+        return Err("there are at most sixteen");
+    }
+    if (1..=of).contains(&usize::from(threshold)) {
+        return Ok(());
+    }
+    Err("the threshold is none, or more than there are")
+}
+
+fn check_group(group: &Group) -> Result<(), &'static str> {
+    if group.members.len() > MEMBERS_MAX {
+        Err("a group has at most 10,000 members")
+    } else {
+        Ok(())
+    }
+}
