@@ -85,9 +85,10 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
     for pending in tenant.store.pending_resumes()? {
         let (writ, idc) = (pending.order.writ, pending.order.idc);
         let run = pending.run;
-        // The writ was verified when it was taken; which of the two it is, it says itself.
+        // The writ was verified when it was taken; which of the three it is, it says itself.
         tasks.push(match operation(&writ) {
             Some(Operation::RunCancel) => RunnerTask::Cancel { run, writ, idc },
+            Some(Operation::RunApprove) => RunnerTask::Approve { run, writ, idc },
             _ => RunnerTask::Resume { run, writ, idc },
         });
     }
