@@ -15,7 +15,7 @@ use writ_model::{KeyedDigest, RunId, StepId};
 use writ_testkit::{
     github_stand_in::GithubStandIn,
     hostile::{Forger, Hostile, Login},
-    world::World,
+    world::{World, sources},
 };
 
 const TOKEN: &str = "github_pat_approve_0123456789abcdefghijk";
@@ -208,6 +208,10 @@ struct Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_control_plane_approves_nothing() {
     let (mut world, github) = prepared("approve-hostile").await;
+    // The main job leaves the packs with the runner: the hostile control plane serves none.
+    let input = fs::read(sources().join("examples/leaked-secret/input.json")).unwrap();
+    world.run_main_job(&serde_json::from_slice(&input).unwrap()).unwrap();
+    let before = github.messages().len();
     publish(&world, "tell-one", 1, "PT1H");
     let (run, other) = (asking(&world, "secops/tell-one"), asking(&world, "secops/tell-one"));
     let of = |run: &str| {
@@ -258,7 +262,7 @@ async fn a_hostile_control_plane_approves_nothing() {
     for (name, code, login, writ) in forged {
         let said = hostile.approve(this.res, writ, login.idc.clone()).await.unwrap();
         assert_eq!(said.as_deref(), Some(code), "{name}");
-        assert_eq!(github.messages().len(), 0, "{name}: something was done");
+        assert_eq!(github.messages().len(), before, "{name}: something was done");
         println!("refused: {name}: {code}");
     }
 
@@ -267,12 +271,12 @@ async fn a_hostile_control_plane_approves_nothing() {
     let said = hostile.approve(this.res, right.clone(), bob.idc.clone()).await.unwrap();
     assert_eq!(said, None);
     assert_eq!(hostile.outcome(this.res).await.unwrap().0, "Completed");
-    assert_eq!(github.messages().len(), 1);
+    assert_eq!(github.messages().len(), before + 1);
     for run in [this.res, that.res] {
         hostile.approve(run, right.clone(), bob.idc.clone()).await.unwrap();
     }
     thread::sleep(Duration::from_secs(1));
-    assert_eq!(github.messages().len(), 1, "a replay was counted");
+    assert_eq!(github.messages().len(), before + 1, "a replay was counted");
 }
 
 fn audit_verifies(world: &World) {
