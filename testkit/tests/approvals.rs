@@ -11,7 +11,7 @@ use writ_evidence::{
     approval::{ApprovalAsked, ApprovalDecision},
     writ::Order,
 };
-use writ_model::{KeyedDigest, RunId, StepId};
+use writ_model::{KeyedDigest, RunId, RunnerGroupId, StepId};
 use writ_testkit::{
     github_stand_in::GithubStandIn,
     hostile::{Forger, Hostile, Login},
@@ -198,11 +198,31 @@ async fn one_rejection_is_enough_and_silence_is_no_approval() {
 }
 
 /// What is answered, each of it to be made wrong.
+#[derive(Clone)]
 struct Answer {
+    aud: RunnerGroupId,
     res: RunId,
     step: StepId,
     attempt: u32,
     payload: KeyedDigest,
+}
+
+impl Answer {
+    /// The right answer to what a run asks.
+    fn to(world: &World, run: &str, aud: RunnerGroupId) -> Self {
+        let asked = asked(&status(world, run)).remove(0);
+        let (step, attempt, payload) = (asked.step, asked.attempt, asked.payload);
+        Self { aud, res: run.parse().unwrap(), step, attempt, payload }
+    }
+
+    fn sign(&self, forger: &Forger, login: &Login, change: impl FnOnce(&mut Self)) -> String {
+        let mut answer = self.clone();
+        change(&mut answer);
+        let Self { aud, res, step, attempt, payload } = answer;
+        let decision = ApprovalDecision::Approve;
+        let order = Order::RunApprove { aud, res, step, attempt, payload, decision };
+        forger.about(login, order).unwrap()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,49 +234,40 @@ async fn a_hostile_control_plane_approves_nothing() {
     let before = github.messages().len();
     publish(&world, "tell-one", 1, "PT1H");
     let (run, other) = (asking(&world, "secops/tell-one"), asking(&world, "secops/tell-one"));
-    let of = |run: &str| {
-        let asked = asked(&status(&world, run)).remove(0);
-        let (step, attempt, payload) = (asked.step, asked.attempt, asked.payload);
-        Answer { res: run.parse().unwrap(), step, attempt, payload }
-    };
-    let (this, that) = (of(&run), of(&other));
+    let forger = Forger::of(&world).unwrap();
+    let this = Answer::to(&world, &run, forger.group());
+    let that = Answer::to(&world, &other, forger.group());
     world.stop_dev().unwrap();
 
     let hostile = Hostile::take_over(&world).await.unwrap();
-    let forger = Forger::of(&world).unwrap();
     let login = |who: &str| forger.log_in(who, |_| ()).unwrap();
     let bob = login("bob");
-    let sign = |login: &Login, change: &dyn Fn(&mut Answer)| {
-        let (step, payload) = (this.step.clone(), this.payload);
-        let mut answer = Answer { res: this.res, step, attempt: this.attempt, payload };
-        change(&mut answer);
-        let Answer { res, step, attempt, payload } = answer;
-        let aud = forger.group();
-        let decision = ApprovalDecision::Approve;
-        let order = Order::RunApprove { aud, res, step, attempt, payload, decision };
-        forger.about(login, order).unwrap()
-    };
-    let other_group = Order::RunApprove {
-        aud: writ_model::RunnerGroupId::from_bits(7),
-        res: this.res,
-        step: this.step.clone(),
-        attempt: this.attempt,
-        payload: this.payload,
-        decision: ApprovalDecision::Approve,
+    let forge = |login: &Login, change: &dyn Fn(&mut Answer)| {
+        this.sign(&forger, login, |answer| change(answer))
     };
     let mut stolen = login("bob");
     stolen.key = login("bob").key;
     let (owner, eve) = (login("owner"), login("eve"));
     let cancels = Order::RunCancel { aud: forger.group(), res: this.res };
     let forged = [
-        ("by the requester", "approval-self", &owner, sign(&owner, &|_| ())),
-        ("by somebody without the right", "policy-denied", &eve, sign(&eve, &|_| ())),
-        ("by a key not vouched for", "writ-signature", &stolen, sign(&stolen, &|_| ())),
-        ("of another run", "writ-run", &bob, sign(&bob, &|answer| answer.res = that.res)),
-        ("of another step", "approval-unknown", &bob, sign(&bob, &|a| a.step.iteration = 1)),
-        ("of another attempt", "approval-unknown", &bob, sign(&bob, &|a| a.attempt = 2)),
-        ("of another payload", "approval-payload", &bob, sign(&bob, &|a| a.payload = that.payload)),
-        ("for another group", "writ-audience", &bob, forger.about(&bob, other_group).unwrap()),
+        ("by the requester", "approval-self", &owner, forge(&owner, &|_| ())),
+        ("by somebody without the right", "policy-denied", &eve, forge(&eve, &|_| ())),
+        ("by a key not vouched for", "writ-signature", &stolen, forge(&stolen, &|_| ())),
+        ("of another run", "writ-run", &bob, forge(&bob, &|answer| answer.res = that.res)),
+        ("of another step", "approval-unknown", &bob, forge(&bob, &|a| a.step.iteration = 1)),
+        ("of another attempt", "approval-unknown", &bob, forge(&bob, &|a| a.attempt = 2)),
+        (
+            "of another payload",
+            "approval-payload",
+            &bob,
+            forge(&bob, &|a| a.payload = that.payload),
+        ),
+        (
+            "for another group",
+            "writ-audience",
+            &bob,
+            forge(&bob, &|a| a.aud = RunnerGroupId::from_bits(7)),
+        ),
         ("that cancels", "writ-operation", &bob, forger.about(&bob, cancels).unwrap()),
     ];
     for (name, code, login, writ) in forged {
@@ -267,7 +278,7 @@ async fn a_hostile_control_plane_approves_nothing() {
     }
 
     // The control: the same forger's right answer counts. Once: given again, it changes nothing.
-    let right = sign(&bob, &|_| ());
+    let right = forge(&bob, &|_| ());
     let said = hostile.approve(this.res, right.clone(), bob.idc.clone()).await.unwrap();
     assert_eq!(said, None);
     assert_eq!(hostile.outcome(this.res).await.unwrap().0, "Completed");

@@ -4,6 +4,8 @@
 //! A real jail, its state file and real keys; what people said is kept beside it in the plainest form
 //! there is, and compared after every word. One in a few words is that the jail is killed.
 
+#![cfg(test)]
+
 use std::{collections::BTreeSet, fs::File};
 
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
