@@ -34,7 +34,7 @@ use writ_evidence::{
     seal::{self, Sealed},
     writ::{self, ConnectionGrant, Order, WritClaims, run_id},
 };
-use writ_model::{Digest, Principal, RunId, TenantId, UnixTime};
+use writ_model::{Digest, Principal, RunId, RunnerGroupId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::world::World;
@@ -104,6 +104,39 @@ impl Hostile {
         let ForgedOrder { writ, idc, sealed } = order;
         lock(&self.memory).tasks.push(RunnerTask::Start { writ, idc, sealed });
         self.outcome(run).await
+    }
+
+    /// Gives the runner an answer to what a run asks; returns the code that it is refused with.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was said.
+    pub async fn approve(
+        &self,
+        run: RunId,
+        writ: String,
+        idc: UnverifiedIdc,
+    ) -> Result<Option<String>> {
+        let digest = sha256(writ.as_bytes());
+        lock(&self.memory).reports.retain(
+            |report| !matches!(report, RunnerReport::ResumeDone { writ, .. } if *writ == digest),
+        );
+        lock(&self.memory).tasks.push(RunnerTask::Approve { run, writ, idc });
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let said = lock(&self.memory).reports.iter().find_map(|report| match report {
+                RunnerReport::ResumeDone { writ, refused } if *writ == digest => {
+                    Some(refused.as_ref().map(|(code, _)| code.clone()))
+                }
+                _ => None,
+            });
+            if let Some(said) = said {
+                lock(&self.memory).tasks.clear();
+                return Ok(said);
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        bail!("the runner said nothing to the answer to {run}")
     }
 
     /// Waits for the last word on a run: its phase, and its code.
@@ -324,6 +357,32 @@ impl Forger {
         let digest = sha256(writ.as_bytes());
         let sealed = seal::seal(&self.runner.sealing_key, digest, content, &random)?;
         Ok(ForgedOrder { writ, idc: login.idc.clone(), sealed })
+    }
+
+    /// The runner's group.
+    #[must_use]
+    pub const fn group(&self) -> RunnerGroupId {
+        self.runner.group
+    }
+
+    /// Signs an order about a run that is under way.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed.
+    pub fn about(&self, login: &Login, order: Order) -> Result<String> {
+        let iat = now();
+        let claims = WritClaims {
+            ten: self.ten,
+            principal: principal(&login.idc)?,
+            idc: login.idc.digest(),
+            jti: URL_SAFE_NO_PAD.encode(random()?),
+            iat,
+            exp: iat.plus(120),
+            charter: self.head,
+            order,
+        };
+        Ok(writ::sign(&claims, &login.key, &SystemRandom::new())?)
     }
 
     /// Seals a draft's input again, for whatever writ is relayed now.

@@ -56,7 +56,7 @@ impl Tenant {
     /// The random source failed.
     pub fn found() -> Result<Self> {
         let (root, jail, issuer) = (new_key()?, new_key()?, new_issuer_key()?);
-        let operations = vec![Operation::RunStart, Operation::CharterAppend];
+        let operations = vec![Operation::RunStart, Operation::RunApprove, Operation::CharterAppend];
         let genesis = Genesis {
             roots: vec![root.public().clone()],
             threshold: 1,

@@ -32,7 +32,18 @@ pub struct GatewayTake {
     pub reads: Vec<ReadOutput>,
 }
 
-/// Somebody wants to read a run's output. Nothing here is verified yet.
+/// What of a run somebody wants to read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadWhat {
+    /// Its output.
+    #[default]
+    Output,
+    /// What it asks people to approve.
+    Approval,
+}
+
+/// Somebody wants to read of a run. Nothing here is verified yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadOutput {
@@ -40,6 +51,9 @@ pub struct ReadOutput {
     pub id: u64,
     /// The run.
     pub run: RunId,
+    /// What of it.
+    #[serde(default)]
+    pub what: ReadWhat,
     /// The reader's credential.
     pub idc: UnverifiedIdc,
     /// The request's proof of possession.

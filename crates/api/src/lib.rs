@@ -7,6 +7,7 @@
 //!
 //! Read: `person` (what the CLI calls), `runner_link`, `gateway_link`, then `client`.
 
+mod approval;
 mod client;
 mod gateway_link;
 mod person;
@@ -14,11 +15,12 @@ mod problem;
 mod runner_link;
 mod transport;
 
+pub use approval::{AskedApproval, ShownApproval, asked_in};
 pub use client::{CallError, Caller, Client, ClientError, Credential};
-pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput};
+pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput, ReadWhat};
 pub use person::{
-    AppendEntry, Appended, AuditPage, CharterPage, Content, ContentKind, RunList, RunOrder,
-    RunPhase, RunStatus, StartRunOrder, StartedRun,
+    AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, ContentKind, RunList,
+    RunOrder, RunPhase, RunStatus, StartRunOrder, StartedRun,
 };
 pub use problem::{PROBLEM_TYPE, Problem};
 pub use runner_link::{

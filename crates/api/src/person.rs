@@ -11,17 +11,20 @@
 //! | `POST /runs` | [`StartRunOrder`] → 202 [`StartedRun`] |
 //! | `POST /runs/{run}/resume` | [`RunOrder`] → 202 |
 //! | `POST /runs/{run}/cancel` | [`RunOrder`] → 202 |
+//! | `POST /runs/{run}/approve` | [`RunOrder`] → 202 |
+//! | `GET /approvals` | → [`ApprovalList`]: what waits for the caller |
 //! | `GET /runs` | → [`RunList`] |
 //! | `GET /runs/{run}` | → [`RunStatus`] |
 //! | `GET /audit?from=<index>` | → [`AuditPage`] |
 //!
-//! On the gateway's second origin: `GET /v1/runs/{run}/output` → the output's JSON.
+//! On the gateway's second origin: `GET /v1/runs/{run}/output` → the output's JSON;
+//! `GET /v1/runs/{run}/approval` → [`ShownApproval`](crate::ShownApproval), for those who may answer.
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::{audit::AuditRecord, charter::UnverifiedEntry, idc::UnverifiedIdc};
 use writ_model::{AutomationName, Digest, Principal, RunId, StepId, UnixTime};
 
-use crate::SealedInput;
+use crate::{AskedApproval, SealedInput};
 
 /// Charter entries, oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ pub struct StartedRun {
     pub run: RunId,
 }
 
-/// An order about a run that is under way: to resume or to cancel it.
+/// An order about a run that is under way: to resume or to cancel it, or to approve what it asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunOrder {
@@ -165,6 +168,14 @@ pub struct RunStatus {
 pub struct RunList {
     /// The runs, without their statements.
     pub runs: Vec<RunStatus>,
+}
+
+/// Approvals that wait for the caller.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalList {
+    /// Those that the caller may answer and has not.
+    pub approvals: Vec<AskedApproval>,
 }
 
 /// A page of the audit log.

@@ -76,6 +76,15 @@ pub enum RunnerTask {
         /// Its signer's credential.
         idc: UnverifiedIdc,
     },
+    /// An answer to what a run asks people to approve.
+    Approve {
+        /// The run.
+        run: RunId,
+        /// The compact writ.
+        writ: String,
+        /// Its signer's credential.
+        idc: UnverifiedIdc,
+    },
     /// A suspended run to resume.
     Resume {
         /// The run.

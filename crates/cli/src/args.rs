@@ -116,6 +116,8 @@ pub(crate) enum Command {
     /// Look at runs.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// See what waits for you, or answer what a run asks.
+    Approve(ApproveArgs),
     /// The charter: everything that grants authority, signed.
     #[command(subcommand)]
     Charter(CharterCommand),
@@ -395,6 +397,22 @@ pub(crate) enum RunsCommand {
         /// The run.
         run: RunId,
     },
+}
+
+/// `writ approve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApproveArgs {
+    /// The run to answer; what waits for you is listed unless given.
+    pub(crate) run: Option<RunId>,
+    /// Answer only if the run asks at this step, such as `/do/1/ask#0`.
+    #[arg(long, requires = "run")]
+    pub(crate) step: Option<String>,
+    /// Reject it; one is enough.
+    #[arg(long, requires = "run")]
+    pub(crate) reject: bool,
+    /// Sign without being asked once more.
+    #[arg(long, requires = "run")]
+    pub(crate) yes: bool,
 }
 
 /// `writ audit`.

@@ -1,5 +1,6 @@
 //! What each command does: one file for each noun, one function for each verb.
 
+mod approve;
 mod audit;
 mod automation;
 mod binding;
@@ -72,6 +73,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Automation(command) => automation::run(&context, command).await,
         Command::Run(command) => run::run(&context, command).await,
         Command::Runs(command) => run::runs(&context, command).await,
+        Command::Approve(args) => approve::run(&context, args).await,
         Command::Charter(command) => charter::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Config(command) => service::config(&context, command),

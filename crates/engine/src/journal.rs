@@ -195,7 +195,10 @@ impl Journal {
         let run = seal.run();
         let finished = match event {
             Event::ActionFinished { step, attempt, .. } => Some((step.to_string(), *attempt)),
-            Event::Start { .. } | Event::CodeFinished { .. } | Event::TimerFired { .. } => None,
+            Event::Start { .. }
+            | Event::CodeFinished { .. }
+            | Event::ApprovalDecided { .. }
+            | Event::TimerFired { .. } => None,
         };
         self.writer
             .write(move |transaction| {

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use writ_evidence::digest::RunKey;
 use writ_model::{RunId, UnixMillis};
-use writ_workflow::{ActionCall, CodeRun, Outcome, StepError};
+use writ_workflow::{ActionCall, ApprovalWait, CodeRun, Outcome, StepError};
 
 /// How a step ended.
 #[derive(Debug)]
@@ -77,6 +77,13 @@ pub trait Perform: Send + Sync + 'static {
     fn call_action(&self, run: RunId, call: ActionCall) -> impl Future<Output = Performed> + Send;
     /// Runs code in a sandbox.
     fn run_code(&self, run: RunId, code: CodeRun) -> impl Future<Output = Performed> + Send;
+    /// Asks people to approve, and waits until they have answered. It may be dropped at any time and
+    /// asked again.
+    fn await_approval(
+        &self,
+        run: RunId,
+        wait: ApprovalWait,
+    ) -> impl Future<Output = Performed> + Send;
     /// What becomes of a call that was begun and not finished.
     fn recovery(&self, run: RunId, call: &ActionCall) -> impl Future<Output = Recovery> + Send;
     /// Closes a run for good; asked again, says the same.

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use writ_engine::{CloseError, Engine, Perform, Performed, Phase, Recovery, StartRun, Suspended};
 use writ_evidence::{digest::RunKey, writ::ResumeDecision};
 use writ_model::{RunId, StepId, UnixMillis};
-use writ_workflow::{ActionCall, CodeRun, Outcome, bundle};
+use writ_workflow::{ActionCall, ApprovalWait, CodeRun, Outcome, bundle};
 use zeroize::Zeroizing;
 
 const FOLDER: &str = "WRIT_ENGINE_KILL_FOLDER";
@@ -191,6 +191,11 @@ impl Perform for Outside {
         self.write(&format!("call {run} {}", call.step));
         tokio::time::sleep(Duration::from_millis(1)).await;
         Performed::done(Ok(next(&call.parameters)))
+    }
+
+    /// None of these runs asks.
+    async fn await_approval(&self, _run: RunId, _wait: ApprovalWait) -> Performed {
+        Performed::Interrupted
     }
 
     async fn run_code(&self, _run: RunId, code: CodeRun) -> Performed {

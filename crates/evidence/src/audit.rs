@@ -404,7 +404,17 @@ impl Reader {
                     Done::Cancelled(cancelled) if !self.writs.contains(&cancelled.writ) => {
                         return Err("a run was cancelled by a writ that the log lacks".to_owned());
                     }
-                    Done::Resumed(_) | Done::Cancelled(_) | Done::Action(_) | Done::Code(_) => {}
+                    Done::Decided(decided) if !self.writs.contains(&decided.writ) => {
+                        return Err(
+                            "an approval was answered by a writ that the log lacks".to_owned()
+                        );
+                    }
+                    Done::Resumed(_)
+                    | Done::Cancelled(_)
+                    | Done::Asked(_)
+                    | Done::Decided(_)
+                    | Done::Action(_)
+                    | Done::Code(_) => {}
                 }
             }
         }

@@ -38,6 +38,10 @@ pub enum RunDatum {
     StepInput,
     /// What came out of a step.
     StepOutput,
+    /// What people are asked to approve, under the salt of the asking ([`crate::approval`]).
+    Approval,
+    /// Which asking a salt is for.
+    ApprovalSalt,
 }
 
 impl RunDatum {
@@ -46,6 +50,8 @@ impl RunDatum {
             Self::Input => b"input",
             Self::StepInput => b"step-input",
             Self::StepOutput => b"step-output",
+            Self::Approval => b"approval",
+            Self::ApprovalSalt => b"salt-of-approval",
         }
     }
 }

@@ -9,6 +9,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod approval;
 pub mod audit;
 pub mod charter;
 pub mod checkpoint;

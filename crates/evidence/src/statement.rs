@@ -16,6 +16,7 @@ use writ_model::{
 };
 
 use crate::{
+    approval::{ApprovalAsked, ApprovalDecided, ApprovalGate},
     charter::CodeGrant,
     jws::{self, JwsError, ObjectType, UnverifiedJws},
     key::{PublicKey, SigningError, SigningKey},
@@ -104,6 +105,9 @@ pub struct Acceptance {
     pub connections: Vec<ConnectionGrant>,
     /// Code allowed.
     pub code: Vec<CodeGrant>,
+    /// Tasks that ask people to approve, and what stands behind each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalGate>,
     /// When the run must have ended.
     pub deadline: UnixTime,
     /// Why it was allowed.
@@ -159,6 +163,10 @@ pub enum Done {
     Resumed(RunResumed),
     /// The run was cancelled by a `run.cancel` writ: nothing more of it begins.
     Cancelled(RunCancelled),
+    /// People are asked to approve.
+    Asked(ApprovalAsked),
+    /// Somebody has answered, by a `run.approve` writ.
+    Decided(ApprovalDecided),
     /// The run was closed and never opens again.
     Closed(RunClosed),
 }

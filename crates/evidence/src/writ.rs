@@ -20,6 +20,7 @@ use writ_model::{
 };
 
 use crate::{
+    approval::ApprovalDecision,
     idc::VerifiedIdc,
     jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
     key::{SigningError, SigningKey},
@@ -37,6 +38,9 @@ pub enum Operation {
     /// End a run before its end.
     #[serde(rename = "run.cancel")]
     RunCancel,
+    /// Answer what a run asks people to approve.
+    #[serde(rename = "run.approve")]
+    RunApprove,
     /// Append a change to the charter.
     #[serde(rename = "charter.append")]
     CharterAppend,
@@ -132,6 +136,21 @@ pub enum Order {
         /// The run.
         res: RunId,
     },
+    /// `run.approve`.
+    RunApprove {
+        /// The runner group.
+        aud: RunnerGroupId,
+        /// The run.
+        res: RunId,
+        /// The step that asks.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// What was shown, keyed by the salt that was shown with it ([`crate::approval`]).
+        payload: KeyedDigest,
+        /// What the signer says to it.
+        decision: ApprovalDecision,
+    },
     /// `charter.append`.
     CharterAppend {
         /// Digest of the entry's body.
@@ -147,6 +166,7 @@ impl Order {
             Self::RunStart { .. } => Operation::RunStart,
             Self::RunResume { .. } => Operation::RunResume,
             Self::RunCancel { .. } => Operation::RunCancel,
+            Self::RunApprove { .. } => Operation::RunApprove,
             Self::CharterAppend { .. } => Operation::CharterAppend,
         }
     }
@@ -330,7 +350,17 @@ struct WireClaims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    decision: Option<ResumeDecision>,
+    payload: Option<KeyedDigest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decision: Option<WireDecision>,
+}
+
+/// The `decision` of either operation that has one.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum WireDecision {
+    Resume(ResumeDecision),
+    Approval(ApprovalDecision),
 }
 
 impl WireClaims {
@@ -345,6 +375,7 @@ impl WireClaims {
             && self.reason.is_none()
             && self.step.is_none()
             && self.attempt.is_none()
+            && self.payload.is_none()
             && self.decision.is_none();
         let jti_form = (16..=64).contains(&self.jti.len())
             && self.jti.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
@@ -378,11 +409,25 @@ impl WireClaims {
                 res: self.res.take()?.parse().ok()?,
                 step: self.step.take()?,
                 attempt: self.attempt.take()?,
-                decision: self.decision.take()?,
+                decision: match self.decision.take()? {
+                    WireDecision::Resume(decision) => decision,
+                    WireDecision::Approval(_) => return None,
+                },
             },
             Operation::RunCancel => {
                 Order::RunCancel { aud: self.aud.take()?, res: self.res.take()?.parse().ok()? }
             }
+            Operation::RunApprove => Order::RunApprove {
+                aud: self.aud.take()?,
+                res: self.res.take()?.parse().ok()?,
+                step: self.step.take()?,
+                attempt: self.attempt.take()?,
+                payload: self.payload.take()?,
+                decision: match self.decision.take()? {
+                    WireDecision::Approval(decision) => decision,
+                    WireDecision::Resume(_) => return None,
+                },
+            },
             Operation::CharterAppend => Order::CharterAppend { cnt: self.cnt.take()? },
         })
     }
@@ -407,6 +452,7 @@ impl WireClaims {
             reason: None,
             step: None,
             attempt: None,
+            payload: None,
             decision: None,
         };
         wire.put_order(&claims.order);
@@ -428,11 +474,19 @@ impl WireClaims {
                 self.res = Some(res.to_string());
                 self.step = Some(step.clone());
                 self.attempt = Some(*attempt);
-                self.decision = Some(*decision);
+                self.decision = Some(WireDecision::Resume(*decision));
             }
             Order::RunCancel { aud, res } => {
                 self.aud = Some(*aud);
                 self.res = Some(res.to_string());
+            }
+            Order::RunApprove { aud, res, step, attempt, payload, decision } => {
+                self.aud = Some(*aud);
+                self.res = Some(res.to_string());
+                self.step = Some(step.clone());
+                self.attempt = Some(*attempt);
+                self.payload = Some(*payload);
+                self.decision = Some(WireDecision::Approval(*decision));
             }
             Order::CharterAppend { cnt } => self.cnt = Some(*cnt),
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::sync::{Notify, oneshot};
-use writ_api::{GatewayHello, GatewayReply, Problem, ReadOutput};
+use writ_api::{GatewayHello, GatewayReply, Problem, ReadOutput, ReadWhat};
 use writ_evidence::{
     charter::{CharterState, FoldError},
     idc::UnverifiedIdc,
@@ -35,6 +35,7 @@ const PROOFS_MAX: usize = 100_000;
 /// A read as it arrived.
 pub(crate) struct Asked {
     pub(crate) run: RunId,
+    pub(crate) what: ReadWhat,
     pub(crate) idc: UnverifiedIdc,
     pub(crate) proof: String,
     pub(crate) method: String,
@@ -84,8 +85,8 @@ impl Reads {
             inner.next += 1;
             let id = inner.next;
             inner.asked.insert(id, sender);
-            let Asked { run, idc, proof, method, url } = asked;
-            inner.waiting.push(ReadOutput { id, run, idc, proof, method, url });
+            let Asked { run, what, idc, proof, method, url } = asked;
+            inner.waiting.push(ReadOutput { id, run, what, idc, proof, method, url });
             id
         };
         self.work.notify_waiters();

@@ -16,7 +16,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 use writ_api::{
     GatewayHello, GatewayReply, GatewayTake, IDC_HEADER, PROBLEM_TYPE, PROOF_HEADER, Problem,
-    RUNNER_HEADER,
+    RUNNER_HEADER, ReadWhat,
 };
 use writ_evidence::{json, proof::ExpectedRequest};
 use writ_model::{RunId, RunnerId, limits::LINK_MESSAGE_MAX};
@@ -33,6 +33,7 @@ pub(crate) fn public_routes(reads: Arc<Reads>, url: String) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/v1/runs/{run}/output", get(output))
+        .route("/v1/runs/{run}/approval", get(approval))
         .with_state(Arc::new(Origin { reads, url }))
 }
 
@@ -75,26 +76,50 @@ fn harden(response: &mut Response, content_type: &'static str) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-/// `GET /v1/runs/{run}/output`: nothing is verified here; the jail does it.
+/// `GET /v1/runs/{run}/output`.
 async fn output(
     State(origin): State<Arc<Origin>>,
     Path(run): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    answer(&origin, &run, &headers, ReadWhat::Output).await
+}
+
+/// `GET /v1/runs/{run}/approval`.
+async fn approval(
+    State(origin): State<Arc<Origin>>,
+    Path(run): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    answer(&origin, &run, &headers, ReadWhat::Approval).await
+}
+
+/// Asks the runner: nothing is verified here; the jail does it.
+async fn answer(
+    origin: &Origin,
+    run: &str,
+    headers: &HeaderMap,
+    what: ReadWhat,
+) -> Result<Response, Failure> {
     let run: RunId = run.parse().map_err(|_| {
         Problem::new(404, "run-unknown", "there is no such run, or you may not see it")
     })?;
     let malformed = || Problem::new(401, "not-authenticated", "the credential header is malformed");
-    let idc = URL_SAFE_NO_PAD.decode(text(&headers, IDC_HEADER)?).map_err(|_| malformed())?;
+    let part = match what {
+        ReadWhat::Output => "output",
+        ReadWhat::Approval => "approval",
+    };
+    let idc = URL_SAFE_NO_PAD.decode(text(headers, IDC_HEADER)?).map_err(|_| malformed())?;
     let asked = Asked {
         run,
+        what,
         idc: json::parse_as(&idc).map_err(|_| malformed())?,
-        proof: text(&headers, PROOF_HEADER)?.to_owned(),
+        proof: text(headers, PROOF_HEADER)?.to_owned(),
         method: "GET".to_owned(),
-        url: format!("{}/v1/runs/{run}/output", origin.url.trim_end_matches('/')),
+        url: format!("{}/v1/runs/{run}/{part}", origin.url.trim_end_matches('/')),
     };
-    let output = origin.reads.ask(asked).await?;
-    let mut response = output.into_response();
+    let read = origin.reads.ask(asked).await?;
+    let mut response = read.into_response();
     harden(&mut response, "application/json");
     Ok(response)
 }

@@ -4,8 +4,9 @@
 //! `confine::channel`. Whatever arrives here is `Unverified…` or plain data; the receiver verifies
 //! for itself.
 //!
-//! Read: `runner_jail` (the long conversation), then `cell`, `broker`, `launcher`, `sandbox`.
+//! Read: `runner_jail` (the long conversation), then `approval`, `cell`, `broker`, `launcher`, `sandbox`.
 
+mod approval;
 mod broker;
 mod cell;
 mod codec;
@@ -13,6 +14,7 @@ mod launcher;
 mod runner_jail;
 mod sandbox;
 
+pub use approval::{ApprovalState, RequestApproval};
 pub use broker::{BrokerRefusal, BrokerReply, BrokerRequest};
 pub use cell::{CellOrder, CellOutcome, CellTask, HttpOrder, HttpParameters, IssuerKeysOrder};
 pub use codec::{MessageError, decode, encode};

@@ -11,6 +11,8 @@ use writ_model::{
 };
 use zeroize::Zeroizing;
 
+use crate::approval::{ApprovalState, RequestApproval};
+
 /// A numbered message; the reply carries the request's number.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +71,13 @@ pub enum JailRequest {
     ResumeRun(Box<ResumeRun>),
     /// Verify a `run.cancel` writ. Answered by [`JailReply::Statement`].
     CancelRun(Box<ResumeRun>),
+    /// State what a run asks people to approve, once; say what they have answered. Answered by
+    /// [`JailReply::Approval`].
+    RequestApproval(Box<RequestApproval>),
+    /// Verify a `run.approve` writ. Answered by [`JailReply::Statement`].
+    ApproveRun(Box<ResumeRun>),
+    /// May this principal read what the run asks? Answered by [`JailReply::Done`].
+    MayReadApproval(Box<MayRead>),
     /// Close a run for good. Answered by [`JailReply::Statement`].
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
@@ -193,7 +202,7 @@ pub enum CodeResult {
     Failed(FailedStep),
 }
 
-/// A `run.resume` or `run.cancel` writ.
+/// A `run.resume`, `run.cancel` or `run.approve` writ.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRun {
@@ -269,6 +278,8 @@ pub enum JailReply {
     },
     /// The action was called, whether or not it succeeded.
     Action(Box<ActionResult>),
+    /// What people were asked, and what they have answered.
+    Approval(Box<ApprovalState>),
     /// A statement was made.
     Statement {
         /// Compact statement.

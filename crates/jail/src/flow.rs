@@ -9,6 +9,7 @@
 //! * a jail that has seen a newer charter head than it was shown since it started decides nothing.
 
 pub(crate) mod action;
+mod approve;
 mod cancel;
 mod code;
 mod issuer_keys;
@@ -122,7 +123,10 @@ impl Jail {
             JailRequest::ResumeRun(resume) => self.resume_run(&resume, now),
             JailRequest::CancelRun(cancel) => self.cancel_run(&cancel, now),
             JailRequest::CloseRun(close) => self.close_run(&close, now),
-            JailRequest::MayRead(read) => self.may_read(&read, now),
+            JailRequest::RequestApproval(request) => self.request_approval(&request, now),
+            JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),
+            JailRequest::MayReadApproval(read) => self.may_read(&read, read::What::Approval, now),
+            JailRequest::MayRead(read) => self.may_read(&read, read::What::Output, now),
             JailRequest::Statements { after } => Ok(self.statements(after)),
         };
         let reply = reply.unwrap_or_else(|refusing| self.refuse(refusing, now));

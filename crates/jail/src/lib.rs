@@ -3,6 +3,7 @@
 //! Read next: `launcher` (which process is what), `jail` (the conversation), `flow` (what is
 //! decided), `cell` (what one call does with one credential).
 
+pub mod approvals;
 pub mod cell;
 pub mod clock;
 pub mod command;

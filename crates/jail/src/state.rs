@@ -24,6 +24,8 @@ use writ_evidence::{
 use writ_model::{Digest, RunId, StepId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
+use crate::approvals::Approvals;
+
 /// One thing to remember.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -102,10 +104,12 @@ pub struct Memory {
     pub accepted: BTreeMap<Digest, u64>,
     /// Number of the closing receipt, by run.
     pub closed: BTreeMap<RunId, u64>,
-    /// Number of the receipt, by digest of the `run.resume` or `run.cancel` writ.
+    /// Number of the receipt, by digest of the `run.resume`, `run.cancel` or `run.approve` writ.
     pub resumed: BTreeMap<Digest, u64>,
     /// Runs that were cancelled and are not closed yet.
     pub cancelled: BTreeSet<RunId>,
+    /// What people were asked in runs that are not closed.
+    pub approvals: Approvals,
 }
 
 /// Why the state file can't be used.
@@ -224,6 +228,7 @@ impl Memory {
                 Done::Closed(_) => {
                     self.closed.insert(receipt.run, number);
                     self.cancelled.remove(&receipt.run);
+                    self.approvals.forget(receipt.run);
                     self.begun.retain(|attempt| attempt.run != receipt.run);
                 }
                 Done::Resumed(resumed) => {
@@ -237,6 +242,11 @@ impl Memory {
                 Done::Cancelled(cancelled) => {
                     self.cancelled.insert(receipt.run);
                     self.resumed.insert(cancelled.writ, number);
+                }
+                Done::Asked(asked) => self.approvals.ask(receipt.run, number, asked),
+                Done::Decided(decided) => {
+                    self.resumed.insert(decided.writ, number);
+                    self.approvals.answer(receipt.run, decided);
                 }
                 Done::Action(_) | Done::Code(_) => {}
             },

@@ -10,11 +10,12 @@
 //!
 //! Read: `right` (what can be asked), `schema.cedarschema` and `built_in.cedar` (who may),
 //! `decide` (one question), `suspended` (what is stopped), `run` (a run's questions), `append` (a charter
-//! change's question).
+//! change's question), `approve` (who may answer an approval).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod append;
+mod approve;
 mod decide;
 mod entities;
 mod right;

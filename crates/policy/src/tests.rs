@@ -46,7 +46,7 @@ fn a_policy_that_does_not_fit_the_schema_is_refused() {
     assert!(Policies::parse("permit (principal, action, resource) when { resource.no };").is_err());
 }
 
-fn person(sub: &str) -> Principal {
+pub(crate) fn person(sub: &str) -> Principal {
     Principal { iss: "https://idp.example".to_owned(), sub: sub.to_owned() }
 }
 
@@ -55,7 +55,7 @@ fn key() -> SigningKey {
     SigningKey::from_pkcs8(Algorithm::EdDsa, document.as_ref()).unwrap()
 }
 
-fn tenant() -> CharterState {
+pub(crate) fn tenant() -> CharterState {
     let root = key();
     let genesis = Genesis {
         roots: vec![root.public().clone()],

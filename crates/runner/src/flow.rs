@@ -1,6 +1,7 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | cosign | checkpoint | start | resume`. The runner opens what was sealed to
+//! `take → charter | cosign | checkpoint | start | resume | cancel |
+//! approve`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
@@ -25,6 +26,7 @@ use writ_jail_link::{JailReply, JailRequest, OpenRun, Refused, ReopenRun, Resume
 use writ_model::{AutomationName, Digest, RunId, StepId};
 
 use crate::{
+    approvals,
     jail_client::JailError,
     wiring::{Parts, RunnerError},
 };
@@ -93,6 +95,7 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
         RunnerTask::Start { writ, idc, sealed } => start(parts, writ, idc, &sealed).await,
         RunnerTask::Resume { run, writ, idc } => resume(parts, run, writ, idc).await,
         RunnerTask::Cancel { run, writ, idc } => cancel(parts, run, writ, idc).await,
+        RunnerTask::Approve { run, writ, idc } => approvals::answer(parts, run, writ, idc).await,
     }
 }
 

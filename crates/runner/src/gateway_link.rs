@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use writ_api::{Client, GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput};
+use writ_api::{Client, GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput, ReadWhat};
 use writ_jail_link::{JailRequest, MayRead};
+use writ_model::RunId;
 
 use crate::{jail_client::JailError, wiring::Parts};
 
@@ -47,7 +48,12 @@ async fn answer(parts: &Parts, read: ReadOutput) -> Result<String, Problem> {
         method: read.method,
         url: read.url,
     };
-    let answered = parts.jail.ask(JailRequest::MayRead(Box::new(asked))).await;
+    let asked = Box::new(asked);
+    let asked = match read.what {
+        ReadWhat::Output => JailRequest::MayRead(asked),
+        ReadWhat::Approval => JailRequest::MayReadApproval(asked),
+    };
+    let answered = parts.jail.ask(asked).await;
     parts.news.notify_one();
     match answered {
         Ok(_) => {}
@@ -56,6 +62,13 @@ async fn answer(parts: &Parts, read: ReadOutput) -> Result<String, Problem> {
         }
         Err(error) => return Err(Problem::new(503, "jail-gone", error.to_string())),
     }
+    match read.what {
+        ReadWhat::Approval => parts.approvals.shown(run),
+        ReadWhat::Output => output(parts, run),
+    }
+}
+
+fn output(parts: &Parts, run: RunId) -> Result<String, Problem> {
     match parts.engine.output(run) {
         Ok(Some(output)) => Ok(output),
         Ok(None) => Err(Problem::new(409, "run-without-output", "the run has no output (yet)")

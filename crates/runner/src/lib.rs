@@ -7,6 +7,7 @@
 //! plane is unverified; its jail verifies. Whatever leaves it is a jail's statement, metadata, or
 //! an output on its way to a reader whom the jail allowed.
 
+mod approvals;
 mod broker;
 mod charter_cache;
 mod clock;

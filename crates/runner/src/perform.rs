@@ -1,6 +1,7 @@
 //! What happens to a step: the engine's effects, through jail, cell and sandbox.
 //!
-//! `action → jail (permit, cell, receipt)`, `code → jail (permit) → sandbox → jail (receipt)`.
+//! `action → jail (permit, cell, receipt)`, `code → jail (permit) → sandbox → jail (receipt)`,
+//! `approval → jail (statement) → people → jail (verdict)`.
 //! Receipts are not carried here: the jail's state file is the queue that `report` delivers from.
 
 use std::{sync::Arc, time::Duration};
@@ -16,9 +17,10 @@ use writ_model::{
     HttpCall, RunId, UnixMillis,
     pack::{Effect, Idempotency, Pack},
 };
-use writ_workflow::{ActionCall, CodeRun, Outcome, PackRef, StepError};
+use writ_workflow::{ActionCall, ApprovalWait, CodeRun, Outcome, PackRef, StepError};
 
 use crate::{
+    approvals::Approvals,
     charter_cache::CharterCache,
     clock,
     content::ContentCache,
@@ -38,6 +40,7 @@ pub(crate) struct Steps {
     pub(crate) content: Arc<ContentCache>,
     pub(crate) sandbox: Arc<SandboxClient>,
     pub(crate) news: Arc<Notify>,
+    pub(crate) approvals: Arc<Approvals>,
 }
 
 impl Perform for Steps {
@@ -119,6 +122,12 @@ impl Perform for Steps {
         }
     }
 
+    async fn await_approval(&self, run: RunId, wait: ApprovalWait) -> Performed {
+        let answered = self.approvals.ask(&self.jail, &self.news, run, wait).await;
+        self.news.notify_one();
+        answered
+    }
+
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
         let Some(text) = self.pack(call).await else { return Recovery::Ask };
         if matches!(call.pack, PackRef::Inline(_)) {
@@ -194,7 +203,7 @@ fn copy(result: &CodeResult) -> CodeResult {
     }
 }
 
-fn failed(code: &str) -> FailedStep {
+pub(crate) fn failed(code: &str) -> FailedStep {
     FailedStep { code: code.to_owned(), status: None, retry_after_s: None, about: None }
 }
 
@@ -221,7 +230,7 @@ fn to_result(result: CodeResult, step: &writ_model::StepId) -> Result<Value, Ste
 
 /// A failure as the Serverless Workflow error that documents catch: what a service answered is
 /// `communication` with its status; everything else is `runtime`.
-fn step_error(failed: &FailedStep, step: &writ_model::StepId) -> StepError {
+pub(crate) fn step_error(failed: &FailedStep, step: &writ_model::StepId) -> StepError {
     let (kind, status) = match failed.status {
         Some(status) => ("communication", status),
         None if failed.code.starts_with("http-") || failed.code.starts_with("connect-") => {

@@ -11,6 +11,7 @@ use writ_model::{Digest, TenantId};
 use writ_policy::Policies;
 
 use crate::{
+    approvals::Approvals,
     broker,
     charter_cache::{CharterCache, CharterCacheError},
     content::ContentCache,
@@ -89,6 +90,8 @@ pub(crate) struct Parts {
     pub(crate) engine: Engine<Steps>,
     /// Wakes the reporter.
     pub(crate) news: Arc<Notify>,
+    /// What open runs ask people to approve.
+    pub(crate) approvals: Arc<Approvals>,
     /// Reports that belong to no run: verdicts and checkpoints, kept in memory since the control
     /// plane asks for them again.
     pub(crate) outbox: report::Outbox,
@@ -188,12 +191,14 @@ async fn build(
     let content =
         Arc::new(ContentCache::new(config.data.join("content"), Arc::clone(&server), config.ten));
     let news = Arc::new(Notify::new());
+    let approvals = Arc::new(Approvals::default());
     let steps = Steps {
         jail: Arc::clone(&jail),
         charter: Arc::clone(&charter),
         content: Arc::clone(&content),
         sandbox: Arc::new(SandboxClient::new(sandboxes)),
         news: Arc::clone(&news),
+        approvals: Arc::clone(&approvals),
     };
     let engine =
         Engine::open(&config.data.join("journal.db"), identity.storage_key()?, Arc::new(steps))?;
@@ -207,6 +212,7 @@ async fn build(
         content,
         engine,
         news,
+        approvals,
         outbox: report::Outbox::default(),
     })
 }

@@ -115,11 +115,14 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
     for pending in tenant.store.pending_resumes()? {
         let (writ, idc) = (pending.order.writ, pending.order.idc);
         let run = pending.run;
-        // The writ was verified when it was taken; for whom and which of the two it is, it says itself.
+        // The writ was verified when it was taken; for whom and which of the three it is, it says itself.
         tasks.extend(match peeked(&writ) {
             Some(Peeked { aud, .. }) if aud != enrolled.group => None,
             Some(Peeked { op: Operation::RunCancel, .. }) => {
                 Some(RunnerTask::Cancel { run, writ, idc })
+            }
+            Some(Peeked { op: Operation::RunApprove, .. }) => {
+                Some(RunnerTask::Approve { run, writ, idc })
             }
             _ => Some(RunnerTask::Resume { run, writ, idc }),
         });

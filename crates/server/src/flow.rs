@@ -4,6 +4,8 @@
 //! before it makes. The control plane decides early only to give a quick, friendly *no*: what it
 //! relays, the jail decides again (DESIGN §4).
 
+mod approval;
+
 use std::time::Duration;
 
 use writ_api::{
@@ -28,6 +30,8 @@ use crate::{
     store::{NewRun, StoreError},
     tenant::Tenant,
 };
+
+pub(crate) use approval::{approve_run, inbox};
 
 /// How long a client waits for the witness.
 const WITNESS_PATIENCE: Duration = Duration::from_secs(15);

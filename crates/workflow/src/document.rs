@@ -73,6 +73,19 @@ pub struct Footprint {
     pub actions: BTreeSet<ActionUse>,
     /// Code that steps run.
     pub code: BTreeSet<CodeUse>,
+    /// Tasks that ask people to approve, by pointer.
+    pub approvals: Vec<ApprovalUse>,
+}
+
+/// A task that asks people to approve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalUse {
+    /// The task's JSON Pointer.
+    pub task: String,
+    /// How many people it takes.
+    pub quorum: u8,
+    /// Actions that are called only after it.
+    pub behind: Vec<ActionUse>,
 }
 
 /// An action that a document calls.
@@ -140,6 +153,17 @@ pub(crate) enum Kind {
     Call { action: ActionName, pack: PackRef, connection: ConnectionName, parameters: Template },
     Run(Box<Process>),
     For(Box<For>),
+    Approval(Box<Approval>),
+}
+
+/// What people are asked to approve.
+#[derive(Debug, Clone)]
+pub(crate) struct Approval {
+    /// In words.
+    pub(crate) message: Template,
+    /// What it is about; the task's input unless given.
+    pub(crate) payload: Option<Template>,
+    pub(crate) quorum: u8,
 }
 
 /// A list that is done once for each item.

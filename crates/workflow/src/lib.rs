@@ -5,7 +5,7 @@
 //! `async`; the shell performs effects and journals events.
 //!
 //! Read: `document` (what an automation is), `parse` (what is taken, and what is refused with line
-//! and column), `machine` (what happens), `expression` (jq, and its bounds).
+//! and column), `gates` (what stands behind an approval), `machine` (what happens), `expression` (jq, and its bounds).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -15,15 +15,17 @@ mod document;
 mod duration;
 mod error;
 mod expression;
+mod gates;
 mod machine;
 mod node;
 mod parse;
 
 pub use diagnostic::Diagnostic;
-pub use document::{ActionUse, CodeUse, Document, Footprint, PackRef};
+pub use document::{ActionUse, ApprovalUse, CodeUse, Document, Footprint, PackRef};
 pub use error::StepError;
 pub use expression::{Budget, Evaluate, EvaluateError, Expression, Jaq, Variable, Variables};
 pub use machine::{
-    ActionCall, CodeRun, Effect, Event, Outcome, RunFacts, SEMANTICS_VERSION, State, on,
+    ActionCall, ApprovalWait, CodeRun, Effect, Event, Outcome, RunFacts, SEMANTICS_VERSION, State,
+    on,
 };
 pub use parse::parse;

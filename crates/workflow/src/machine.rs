@@ -5,11 +5,12 @@
 //! nothing and owes nothing, so one that is delivered twice, or late, is harmless.
 //!
 //! Read: [`on`] (what an event does), `advance` (what a task does), `catch` (what an error does),
-//! `each` (loops), `deadline` (timeouts), `process` (what code is given), `variables` (what
+//! `each` (loops), `approval` (what waits for people), `deadline` (timeouts), `process` (what code is given), `variables` (what
 //! expressions see).
 //! Not here: doing anything (`writ_engine`).
 
 mod advance;
+mod approval;
 mod catch;
 mod deadline;
 mod each;
@@ -64,7 +65,16 @@ pub enum Event {
         /// Its output, or why not.
         result: Result<Value, StepError>,
     },
-    /// A timer fired.
+    /// People have approved, or it was refused.
+    ApprovalDecided {
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// The answers, or why not.
+        result: Result<Value, StepError>,
+    },
+    /// A timer fired, or what was waited for did not come in time.
     TimerFired {
         /// The step.
         step: StepId,
@@ -90,6 +100,9 @@ pub enum Effect {
     CallAction(ActionCall),
     /// Run code in a sandbox; answer with [`Event::CodeFinished`].
     RunCode(CodeRun),
+    /// Ask people to approve; answer with [`Event::ApprovalDecided`], or with [`Event::TimerFired`]
+    /// once it is too late.
+    AwaitApproval(ApprovalWait),
     /// Answer with [`Event::TimerFired`] at this time.
     StartTimer {
         /// The step.
@@ -141,6 +154,19 @@ pub struct CodeRun {
     pub time_left: Option<Duration>,
 }
 
+/// What people are asked to approve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApprovalWait {
+    /// The step.
+    pub step: StepId,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// What those who may answer are shown: an object of `message` and `payload`.
+    pub shown: Value,
+    /// When it is too late, if the document says.
+    pub until: Option<UnixMillis>,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase", deny_unknown_fields)]
@@ -181,6 +207,9 @@ pub fn on(
         }
         Event::CodeFinished { step, attempt, result } => {
             machine.finished(&Pending { step, attempt, waits_for: WaitsFor::Code }, result)
+        }
+        Event::ApprovalDecided { step, attempt, result } => {
+            machine.decided(&Pending { step, attempt, waits_for: WaitsFor::Approval }, result)
         }
         Event::TimerFired { step, attempt } => machine.fired(&step, attempt),
     };

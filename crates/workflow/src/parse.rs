@@ -3,12 +3,13 @@
 //! Unknown members are refused everywhere: what is not run must not look as if it were.
 //!
 //! Here: the document's head. `task`: lists and kinds of tasks. `call`, `http`: what reaches outside. `run`:
-//! code. `each`: loops. `catch`: errors, retries and timeouts.
+//! code. `listen`: approvals. `each`: loops. `catch`: errors, retries and timeouts.
 
 mod call;
 mod catch;
 mod each;
 mod http;
+mod listen;
 mod members;
 mod run;
 mod task;
@@ -31,7 +32,7 @@ use crate::{
 /// # Spec
 ///
 /// Serverless Workflow DSL 1.0; supported: `do`, `for`, `set`, `switch`, `try`, `raise`,
-/// `wait`, `call` of a system action, `call: http`, `run: script`, `run: shell`, `input.from`, `output.as`,
+/// `wait`, `listen` to an approval, `call` of a system action, `call: http`, `run: script`, `run: shell`, `input.from`, `output.as`,
 /// `export.as`, `if`, `then`, `timeout`, `use.errors`, `use.retries`, `use.timeouts`.
 pub fn parse(source: &str) -> Result<Document, Vec<Diagnostic>> {
     if source.len() > BUNDLE_MAX {

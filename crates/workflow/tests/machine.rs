@@ -80,6 +80,11 @@ fn answer(effect: &Effect, result: &Result_) -> Option<Event> {
             attempt: code.attempt,
             result: value,
         }),
+        Effect::AwaitApproval(wait) => Some(Event::ApprovalDecided {
+            step: wait.step.clone(),
+            attempt: wait.attempt,
+            result: value,
+        }),
         Effect::StartTimer { step, attempt, .. } => {
             Some(Event::TimerFired { step: step.clone(), attempt: *attempt })
         }

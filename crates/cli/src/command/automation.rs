@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use writ_api::{Content, ContentKind};
 use writ_evidence::{
+    approval::ApprovalGate,
     charter::{Automation, Change, CharterState, CodeGrant, Footprint},
     digest::sha256,
     writ::{ConnectionGrant, ConnectionGrantType},
 };
 use writ_model::{Connection, Digest, HttpCall, PinnedAction, PinnedConnection};
-use writ_workflow::{ActionUse, Document, PackRef};
+use writ_workflow::{ActionUse, ApprovalUse, Document, PackRef};
 
 use super::Context;
 use crate::{args::AutomationCommand, failure::Failure, output, sign};
@@ -27,9 +28,10 @@ pub(super) async fn run(context: &Context, command: AutomationCommand) -> Result
                     used.connection
                 ))?;
             }
-            footprint.code.iter().try_for_each(|code| {
-                output::line(format!("runs {} {}", code.language, code.digest))
-            })
+            for code in &footprint.code {
+                output::line(format!("runs {} {}", code.language, code.digest))?;
+            }
+            footprint.approvals.iter().try_for_each(|asks| output::line(asking(asks)))
         }
         AutomationCommand::Publish { file } => publish(context, &file).await,
         AutomationCommand::List => {
@@ -60,6 +62,9 @@ async fn publish(context: &Context, file: &Path) -> Result<(), Failure> {
     for code in &footprint.code {
         output::say(format!("may run {} code {}", code.language, code.digest));
     }
+    for asks in &document.footprint().approvals {
+        output::say(asking(asks));
+    }
     let bundle = String::from_utf8(writ_workflow::bundle::close(&source))
         .map_err(|_| Failure::new("document", "the bundle is not UTF-8"))?;
     let digest = sha256(bundle.as_bytes());
@@ -73,8 +78,28 @@ async fn publish(context: &Context, file: &Path) -> Result<(), Failure> {
 
 /// Names become what the charter has under them now, by digest.
 fn pin(document: &Document, charter: &CharterState) -> Result<Footprint, Failure> {
+    let footprint = document.footprint();
+    let connections = pin_actions(&footprint.actions, charter)?;
+    let code = footprint.code.iter();
+    let code =
+        code.map(|code| CodeGrant { language: code.language, digest: code.digest }).collect();
+    let approvals = footprint
+        .approvals
+        .iter()
+        .map(|asks| {
+            let behind = pin_actions(&asks.behind, charter)?;
+            Ok(ApprovalGate { task: asks.task.clone(), quorum: asks.quorum, behind })
+        })
+        .collect::<Result<_, Failure>>()?;
+    Ok(Footprint { connections, code, approvals })
+}
+
+fn pin_actions<'a>(
+    actions: impl IntoIterator<Item = &'a ActionUse>,
+    charter: &CharterState,
+) -> Result<Vec<ConnectionGrant>, Failure> {
     let mut grants: BTreeMap<PinnedConnection, Vec<PinnedAction>> = BTreeMap::new();
-    for used in &document.footprint().actions {
+    for used in actions {
         let record = charter.connection(&used.connection).ok_or_else(|| {
             Failure::new(
                 "connection-unknown",
@@ -90,21 +115,14 @@ fn pin(document: &Document, charter: &CharterState) -> Result<Footprint, Failure
         let action = PinnedAction { name: used.action.clone(), digest };
         grants.entry(connection).or_default().push(action);
     }
-    let connections = grants
+    Ok(grants
         .into_iter()
         .map(|(connection, actions)| ConnectionGrant {
             kind: ConnectionGrantType::WritConnection,
             connection,
             actions,
         })
-        .collect();
-    let code = document
-        .footprint()
-        .code
-        .iter()
-        .map(|code| CodeGrant { language: code.language, digest: code.digest })
-        .collect();
-    Ok(Footprint { connections, code })
+        .collect())
 }
 
 fn acknowledged(
@@ -131,6 +149,13 @@ fn spelled_out(text: &str, connection: &Connection) -> Result<Digest, Failure> {
     let cause = format!("{} is no host of connection {}", call.host, connection.name);
     Err(Failure::new("host-outside-connection", cause)
         .with_remedy(format!("its hosts are {}; a host is exact, with its port", hosts.join(", "))))
+}
+
+/// A task that asks people, and what waits for their approval.
+fn asking(asks: &ApprovalUse) -> String {
+    let behind: Vec<String> = asks.behind.iter().map(described).collect();
+    let behind = if behind.is_empty() { "no action alone".to_owned() } else { behind.join(", ") };
+    format!("asks {} to approve at {}; behind it: {behind}", asks.quorum, asks.task)
 }
 
 /// An action with its version, or a call as the document spells it out.

@@ -77,6 +77,7 @@ pub(super) async fn discover(
         Operation::RunStart,
         Operation::RunResume,
         Operation::RunCancel,
+        Operation::RunApprove,
         Operation::CharterAppend,
     ];
     let issuer = Issuer {

@@ -3,8 +3,11 @@
 use std::{fs, io::Read as _, path::Path, time::Duration};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use writ_api::{RunList, RunOrder, RunPhase, RunStatus, SealedInput, StartRunOrder, StartedRun};
+use writ_api::{
+    RunList, RunOrder, RunPhase, RunStatus, SealedInput, StartRunOrder, StartedRun, asked_in,
+};
 use writ_evidence::{
+    approval::ApprovalDecision,
     digest::{RunDatum, RunKey, sha256},
     jws::UnverifiedJws,
     seal,
@@ -191,8 +194,15 @@ async fn finish(tenant: &Tenant, run: RunId, wait: bool) -> Result<(), Failure> 
         return output::line(run.to_string());
     }
     let mut last = None;
+    let mut asked = 0;
     loop {
         let status = look(tenant, run).await?;
+        let known = asked_in(&status.statements);
+        for new in known.get(asked..).unwrap_or_default() {
+            let (step, quorum) = (&new.asked.step, new.asked.quorum);
+            output::say(format!("{step} waits for {quorum} to approve: `writ approve {run}`"));
+        }
+        asked = asked.max(known.len());
         if last != Some(status.phase) {
             output::say(describe(&status));
             last = Some(status.phase);
@@ -285,6 +295,19 @@ fn say(says: &Says) -> String {
             ),
             Done::Code(done) => {
                 format!("{} ran {} {}: {:?}", done.step, done.language, done.code, done.outcome)
+            }
+            Done::Asked(asked) => format!(
+                "{} asks {} to approve, behind it {} actions",
+                asked.step,
+                asked.quorum,
+                asked.behind.iter().map(|grant| grant.actions.len()).sum::<usize>()
+            ),
+            Done::Decided(decided) => {
+                let said = match decided.decision {
+                    ApprovalDecision::Approve => "approved",
+                    ApprovalDecision::Reject => "rejected",
+                };
+                format!("{} {said} by {}", decided.step, decided.principal)
             }
             Done::Cancelled(cancelled) => format!("cancelled by {}", cancelled.principal),
             Done::Resumed(resumed) => {

@@ -100,6 +100,7 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
         Operation::RunStart,
         Operation::RunResume,
         Operation::RunCancel,
+        Operation::RunApprove,
         Operation::CharterAppend,
     ];
     let owner = |sub: &str| Principal { iss: issuer_url.to_owned(), sub: sub.to_owned() };

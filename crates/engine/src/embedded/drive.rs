@@ -15,8 +15,8 @@ use std::{
 use tokio::task::JoinHandle;
 use writ_model::{RunId, UnixMillis};
 use writ_workflow::{
-    ActionCall, CodeRun, Document, Effect, Event, Jaq, Outcome, SEMANTICS_VERSION, State,
-    StepError, on,
+    ActionCall, ApprovalWait, CodeRun, Document, Effect, Event, Jaq, Outcome, SEMANTICS_VERSION,
+    State, StepError, on,
 };
 
 use super::{Shared, doubt, turns::Turn};
@@ -202,6 +202,7 @@ impl<P: Perform> Driver<P> {
         match effect {
             Effect::CallAction(call) => self.call(call).await,
             Effect::RunCode(code) => Ok(self.run(code).await),
+            Effect::AwaitApproval(wait) => Ok(self.approval(wait).await),
             Effect::StartTimer { step, attempt, at } => {
                 tokio::time::sleep(at.until(self.shared.perform.now())).await;
                 Ok(Next::Event(Event::TimerFired { step, attempt }, None))
@@ -228,6 +229,31 @@ impl<P: Perform> Driver<P> {
                 }
                 Performed::Lost => {}
                 Performed::Interrupted => return Ok(Next::Stopped),
+            }
+        }
+    }
+
+    /// Waits for people, or until it is too late. Holds no thread and no turn; the jail remembers what
+    /// was answered, so that it is asked again after a crash.
+    async fn approval(&self, wait: ApprovalWait) -> Next {
+        let (step, attempt, until) = (wait.step.clone(), wait.attempt, wait.until);
+        let too_late = async {
+            match until {
+                Some(at) => tokio::time::sleep(at.until(self.shared.perform.now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What is both late and answered is late.
+            biased;
+            () = too_late => Next::Event(Event::TimerFired { step, attempt }, None),
+            performed = self.shared.perform.await_approval(self.seal.run(), wait) => {
+                match performed {
+                    Performed::Done(result) => {
+                        Next::Event(Event::ApprovalDecided { step, attempt, result }, None)
+                    }
+                    Performed::Lost | Performed::Interrupted => Next::Stopped,
+                }
             }
         }
     }

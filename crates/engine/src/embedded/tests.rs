@@ -1,6 +1,7 @@
 //! A world for one run: a service that counts what is done to it, and lives of the process that
 //! end wherever a test says.
 
+mod approvals;
 mod at_rest;
 mod behavior;
 mod crash;
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use writ_evidence::{digest::RunKey, writ::ResumeDecision};
 use writ_model::{RunId, StepId, UnixMillis};
-use writ_workflow::{ActionCall, CodeRun, Outcome, StepError, bundle};
+use writ_workflow::{ActionCall, ApprovalWait, CodeRun, Outcome, StepError, bundle};
 use zeroize::Zeroizing;
 
 use super::{Engine, StartRun};
@@ -103,6 +104,9 @@ struct Service {
     refuses_to_close: AtomicBool,
     /// What the next error says in detail.
     detail: Mutex<Option<String>>,
+    /// What people were asked, and whether they have answered.
+    asked: Mutex<Vec<ApprovalWait>>,
+    answered: AtomicBool,
     /// How long an action takes.
     slow_ms: AtomicU64,
     /// Added to the clock.
@@ -161,6 +165,14 @@ impl Perform for Service {
     async fn run_code(&self, _run: RunId, code: CodeRun) -> Performed {
         let arguments: Value = serde_json::from_str(&code.input.stdin).unwrap();
         Performed::done(Ok(next(arguments.as_object().unwrap())))
+    }
+
+    async fn await_approval(&self, _run: RunId, wait: ApprovalWait) -> Performed {
+        self.asked.lock().unwrap().push(wait);
+        while !self.answered.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Performed::done(Ok(json!([{ "decision": "approve" }])))
     }
 
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {

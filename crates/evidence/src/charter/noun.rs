@@ -8,7 +8,10 @@ use writ_model::{
     RunnerGroupId, RunnerId, WorkspaceName,
 };
 
-use crate::{issuer::Issuer, key::PublicKey, seal::SealingPublicKey, writ::ConnectionGrant};
+use crate::{
+    approval::ApprovalGate, issuer::Issuer, key::PublicKey, seal::SealingPublicKey,
+    writ::ConnectionGrant,
+};
 
 /// What a tenant starts with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +149,9 @@ pub struct Footprint {
     pub connections: Vec<ConnectionGrant>,
     /// Code that its steps run.
     pub code: Vec<CodeGrant>,
+    /// Tasks that ask people to approve, and what stands behind each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalGate>,
 }
 
 impl Footprint {

@@ -45,6 +45,7 @@ impl Jail {
         let pinned =
             PinnedAction { name: call.action.clone(), digest: sha256(call.pack.as_bytes()) };
         let connection = accepted_connection(run, call, &pinned)?;
+        self.check_approved(run, &connection, &pinned)?;
         let charter = self.current_charter()?;
         self.check_going_on(charter, &run.acceptance)?;
         let permit = self.policies.decide_action(

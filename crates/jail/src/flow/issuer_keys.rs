@@ -57,8 +57,10 @@ impl Jail {
     pub fn wanted_keys(&mut self, request: &JailRequest, now: UnixTime) -> Option<WantedKeys> {
         let idc = match request {
             JailRequest::OpenRun(open) => &open.idc,
-            JailRequest::ResumeRun(order) | JailRequest::CancelRun(order) => &order.idc,
-            JailRequest::MayRead(read) => &read.idc,
+            JailRequest::ResumeRun(order)
+            | JailRequest::CancelRun(order)
+            | JailRequest::ApproveRun(order) => &order.idc,
+            JailRequest::MayRead(read) | JailRequest::MayReadApproval(read) => &read.idc,
             JailRequest::Cosign { candidate } => match &**candidate {
                 UnverifiedEntry::Writ { idc, .. } => idc,
                 UnverifiedEntry::Roots { .. } => return None,

@@ -72,6 +72,7 @@ impl Jail {
             inp: *inp,
             connections: authorization_details.clone(),
             code: published.automation.footprint.code.clone(),
+            approvals: published.automation.footprint.approvals.clone(),
             deadline: now.plus(RUN_LIFETIME_S),
             decision: (&permit).into(),
         };
@@ -92,7 +93,8 @@ impl Jail {
     ) -> Result<(), Refusing> {
         let (Order::RunStart { aud, .. }
         | Order::RunResume { aud, .. }
-        | Order::RunCancel { aud, .. }) = &writ.claims().order
+        | Order::RunCancel { aud, .. }
+        | Order::RunApprove { aud, .. }) = &writ.claims().order
         else {
             return Err(Refusing::signed("writ-operation", "the writ is not for a runner"));
         };

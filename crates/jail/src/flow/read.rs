@@ -1,4 +1,4 @@
-//! May this person read this run's output?
+//! May this person read this run's output, or what it asks people to approve?
 
 use writ_evidence::proof::{ExpectedRequest, VerifiedProof};
 use writ_jail_link::{JailReply, MayRead};
@@ -10,14 +10,25 @@ use super::{Jail, Refusing};
 /// Most proofs remembered at once. When full, reads are refused (fail closed).
 const PROOFS_MAX: usize = 10_000;
 
+/// What is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The run's output.
+    Output,
+    /// What it asks people to approve.
+    Approval,
+}
+
 impl Jail {
-    /// Verifies login and proof, and that the person may read outputs of the automation.
+    /// Verifies login and proof, and that the person may read this of runs of the automation.
     pub(super) fn may_read(
         &mut self,
         read: &MayRead,
+        what: What,
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
-        let proof = self.check_read(read, now).map_err(|refusing| refusing.about_run(read.run))?;
+        let proof =
+            self.check_read(read, what, now).map_err(|refusing| refusing.about_run(read.run))?;
         self.proofs.retain(|_, until| *until > now);
         let until = proof.iat().plus(2 * CLOCK_SKEW_S);
         if self.proofs.len() >= PROOFS_MAX {
@@ -30,7 +41,12 @@ impl Jail {
         Ok(JailReply::Done)
     }
 
-    fn check_read(&self, read: &MayRead, now: UnixTime) -> Result<VerifiedProof, Refusing> {
+    fn check_read(
+        &self,
+        read: &MayRead,
+        what: What,
+        now: UnixTime,
+    ) -> Result<VerifiedProof, Refusing> {
         let charter = self.current_charter()?;
         let idc = read
             .idc
@@ -45,7 +61,10 @@ impl Jail {
         if acceptance.run != read.run {
             return Err(Refusing::signed("acceptance-foreign", "the acceptance is another run's"));
         }
-        let right = Right::RunReadOutput(&acceptance.automation);
+        let right = match what {
+            What::Output => Right::RunReadOutput(&acceptance.automation),
+            What::Approval => Right::RunApprove(&acceptance.automation),
+        };
         self.policies.decide(charter, idc.actor(), right)?;
         Ok(proof)
     }

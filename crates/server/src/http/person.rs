@@ -9,8 +9,8 @@ use axum::{
 };
 use serde::Deserialize;
 use writ_api::{
-    AppendEntry, Appended, AuditPage, CharterPage, Content, Problem, RunList, RunOrder, RunStatus,
-    StartRunOrder, StartedRun,
+    AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, Problem, RunList,
+    RunOrder, RunStatus, StartRunOrder, StartedRun,
 };
 use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
@@ -18,6 +18,7 @@ use writ_policy::Right;
 
 use super::{App, Failure, auth::original};
 use crate::{
+    clock,
     flow::{self, denied_problem, no_such_run, stored},
     tenant::Tenant,
 };
@@ -107,6 +108,29 @@ pub(super) async fn cancel(
     let (tenant, run) = ordered(&app, of, &body).await?;
     flow::cancel_run(&tenant, run, &body)?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// `POST /runs/{run}/approve`: the writ in the body says who.
+pub(super) async fn approve(
+    State(app): State<Arc<App>>,
+    Path(of): Path<(String, String)>,
+    Json(body): Json<RunOrder>,
+) -> Result<StatusCode, Failure> {
+    let (tenant, run) = ordered(&app, of, &body).await?;
+    flow::approve_run(&tenant, run, &body)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `GET /approvals`: those that wait for the caller.
+pub(super) async fn approvals(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    request: Request,
+) -> Result<Json<ApprovalList>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let idc = app.person(&tenant, &original(&request)).await?;
+    let approvals = flow::inbox(&tenant, &idc, clock::now())?;
+    Ok(Json(ApprovalList { approvals }))
 }
 
 /// Which run an order is about, once the keys of its signer's issuer are known.

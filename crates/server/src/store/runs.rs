@@ -195,6 +195,17 @@ impl Store {
         Ok(Some(status))
     }
 
+    /// Runs that a jail has accepted and that have not ended.
+    pub(crate) fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT id FROM run WHERE phase IN ('running', 'suspended')")?;
+        statement
+            .query_map([], |row| row.get::<_, String>(0))?
+            .map(|id| id?.parse().map_err(|_| StoreError::Row))
+            .collect()
+    }
+
     /// Newest runs first, without statements.
     pub(crate) fn runs(&self) -> Result<Vec<RunStatus>, StoreError> {
         let connection = self.lock();

@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 use writ_model::StepId;
 
 use super::{
-    ActionCall, CodeRun, Effect, Machine, Outcome, RunFacts, process,
+    ActionCall, ApprovalWait, CodeRun, Effect, Machine, Outcome, RunFacts,
+    approval::asked,
+    process,
     state::{Entered, Frame, FrameKind, Pending, WaitsFor},
     variables::About,
 };
@@ -91,6 +93,9 @@ impl<'a, E: Evaluate> Machine<'a, E> {
             let expired = self.expired(at);
             return self.go_on(expired.map_or(Ok(None), Err));
         }
+        if self.takes(&waited(WaitsFor::Approval)) {
+            return self.too_late(step);
+        }
         if !self.takes(&waited(WaitsFor::Timer)) {
             return Vec::new();
         }
@@ -100,7 +105,7 @@ impl<'a, E: Evaluate> Machine<'a, E> {
     }
 
     /// Whether this is the effect in flight; if so, it no longer is.
-    fn takes(&mut self, reported: &Pending) -> bool {
+    pub(super) fn takes(&mut self, reported: &Pending) -> bool {
         let expected = self.state.pending.as_ref() == Some(reported);
         if expected {
             self.state.pending = None;
@@ -115,7 +120,7 @@ impl<'a, E: Evaluate> Machine<'a, E> {
 
     /// Goes on until an effect is owed or the run has ended. A loop, not a recursion: how often a
     /// run errs and goes on must not depend on the stack.
-    fn go_on(&mut self, mut moved: Moved) -> Vec<Effect> {
+    pub(super) fn go_on(&mut self, mut moved: Moved) -> Vec<Effect> {
         loop {
             moved = match moved {
                 Ok(Some(effect)) => return vec![effect],
@@ -233,6 +238,11 @@ impl<'a, E: Evaluate> Machine<'a, E> {
                 let over = self.now.plus(*duration);
                 let (at, waits_for) = Self::wait_until(over, WaitsFor::Timer, deadline);
                 Done::Waits(Effect::StartTimer { step, attempt: 1, at }, waits_for)
+            }
+            Kind::Approval(approval) => {
+                let shown = asked(approval, input, fill)?;
+                let wait = ApprovalWait { step, attempt: 1, shown, until: deadline };
+                Done::Waits(Effect::AwaitApproval(wait), WaitsFor::Approval)
             }
             Kind::Call { action, pack, connection, parameters } => {
                 let call = ActionCall {

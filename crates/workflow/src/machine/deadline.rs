@@ -46,6 +46,6 @@ impl<E> Machine<'_, E> {
     }
 }
 
-fn timed_out(pointer: &str) -> Box<StepError> {
+pub(super) fn timed_out(pointer: &str) -> Box<StepError> {
     Box::new(StepError::standard("timeout", 408, "timed-out", pointer))
 }

@@ -90,6 +90,8 @@ pub(super) enum WaitsFor {
     Code,
     Timer,
     Retry,
+    /// People's answer.
+    Approval,
     /// A wait that is cut short: something times out before it is over.
     Deadline,
 }

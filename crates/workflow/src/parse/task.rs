@@ -10,11 +10,12 @@ use crate::{
     document::{Case, Footprint, Kind, Task, Then},
     duration,
     expression::{Expression, Scope, Template, condition},
+    gates,
     node::{Node, NodeValue},
 };
 
-const KINDS: &str =
-    "do, for, set, switch, try, raise, wait, call (http or a system action), run (script or shell)";
+const KINDS: &str = "do, for, set, switch, try, raise, wait, listen (to an approval), call (http or \
+                     a system action), run (script or shell)";
 
 /// Task lists by pointer.
 type Lists = BTreeMap<String, Vec<Task>>;
@@ -51,6 +52,7 @@ impl<'n> Tasks<'n> {
     /// The lists and the footprint, unless there were findings.
     pub(super) fn finish(mut self) -> Result<(Lists, Footprint), Vec<Diagnostic>> {
         if self.findings.is_empty() {
+            self.footprint.approvals = gates::approvals(&self.lists);
             return Ok((self.lists, self.footprint));
         }
         self.findings.sort_by_key(|finding| (finding.line, finding.column));
@@ -163,6 +165,9 @@ impl<'n> Tasks<'n> {
         }
         if let Some(time) = members.optional("wait") {
             return Ok(Kind::Wait(duration::read(time)?));
+        }
+        if let Some(listened) = members.optional("listen") {
+            return self.listen(listened);
         }
         if let Some(called) = members.optional("call") {
             return self.call(called, members.optional("with"), node);

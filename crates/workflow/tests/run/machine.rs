@@ -160,7 +160,7 @@ fn a_retry_backs_off_waits_as_asked_and_gives_up_after_its_count() {
         match effect {
             Effect::CallAction(call) => calls.push(call.step.to_string()),
             Effect::StartTimer { at, .. } => waits.push(at.0 - world.now.0),
-            Effect::RunCode(_) | Effect::Finish(_) => break,
+            Effect::RunCode(_) | Effect::AwaitApproval(_) | Effect::Finish(_) => break,
         }
         effects = world.answer(effects, |_| Err(action_error(503, Some(3))));
     }

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod loops;

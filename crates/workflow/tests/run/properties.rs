@@ -32,6 +32,7 @@ proptest! {
             let name = match effect {
                 Effect::CallAction(call) => (call.step, call.attempt),
                 Effect::RunCode(code) => (code.step, code.attempt),
+                Effect::AwaitApproval(wait) => (wait.step, wait.attempt),
                 Effect::StartTimer { step, attempt, .. } => (step, attempt),
                 Effect::Finish(_) => continue,
             };
@@ -155,6 +156,7 @@ fn task(depth: u32) -> BoxedStrategy<String> {
             "wait: PT1S",
             "call: github.issues.get:1.0.0@default, with: {connection: github, n: '${ .n }'}",
             "run: {script: {language: python, code: x, arguments: {n: '${ .n? }'}}}",
+            "listen: {to: {one: {with: {type: dev.writ.approval.v1, data: {message: '${ .n? }'}}}}}",
             "raise: {error: {type: 'urn:x', status: 503}}",
             "switch: [{a: {when: .go, then: THEN}}, {b: {then: continue}}]",
             "set: {n: 1, go: false}, export: {as: '${ {last: $output} }'}",

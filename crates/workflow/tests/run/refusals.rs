@@ -6,7 +6,24 @@ use crate::world::{document, parse};
 
 /// Tasks with a mark at what is refused, and the code of it.
 const REFUSED: &[(&str, &str)] = &[
-    ("\n  - a:\n      §listen: {to: {}}", "unsupported"),
+    ("\n  - a:\n      listen: §{}", "missing"),
+    ("\n  - a:\n      listen: {to: {§any: []}}", "unsupported-listen"),
+    (
+        "\n  - a:\n      listen: {to: {one: {with: {type: §com.example.started.v1}}}}",
+        "unsupported-listen",
+    ),
+    (
+        "\n  - a:\n      listen: {to: {one: {with: {type: dev.writ.approval.v1, data: {message: m, quorum: §0}}}}}",
+        "quorum",
+    ),
+    (
+        "\n  - a:\n      listen: {to: {one: {with: {type: dev.writ.approval.v1, data: §{}}}}}",
+        "missing",
+    ),
+    (
+        "\n  - a:\n      listen: {read: §raw, to: {one: {with: {type: dev.writ.approval.v1, data: {message: m}}}}}",
+        "unsupported-listen",
+    ),
     ("\n  - a:\n      call: §grpc\n      with: {}", "unsupported-call"),
     ("\n  - a:\n      call: http\n      with: §{}", "missing"),
     ("\n  - a:\n      call: http\n      with: {method: §head, endpoint: {}}", "method"),
@@ -79,7 +96,7 @@ fn every_finding_is_reported_at_once_in_the_order_of_the_text() {
     );
     let findings = writ_workflow::parse(&source).unwrap_err();
     let places: Vec<_> = findings.iter().map(|found| (found.line, found.code)).collect();
-    assert_eq!(places, [(3, "unsupported"), (5, "duration"), (6, "unsupported-call")]);
+    assert_eq!(places, [(3, "missing"), (5, "duration"), (6, "unsupported-call")]);
 }
 
 #[test]

@@ -63,6 +63,10 @@ impl World {
                 let result = result(&code.step.task);
                 Event::CodeFinished { step: code.step, attempt: code.attempt, result }
             }
+            Effect::AwaitApproval(wait) => {
+                let result = result(&wait.step.task);
+                Event::ApprovalDecided { step: wait.step, attempt: wait.attempt, result }
+            }
             Effect::StartTimer { step, attempt, at } => {
                 self.now = self.now.max(at);
                 Event::TimerFired { step, attempt }
