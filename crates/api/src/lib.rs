@@ -18,7 +18,7 @@ pub use client::{CallError, Caller, Client, ClientError, Credential};
 pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput};
 pub use person::{
     AppendEntry, Appended, AuditPage, CharterPage, Content, ContentKind, RunList, RunOrder,
-    RunPhase, RunStatus, StartRunOrder, StartedRun,
+    RunPhase, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
 };
 pub use problem::{PROBLEM_TYPE, Problem};
 pub use runner_link::{

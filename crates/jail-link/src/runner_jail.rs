@@ -69,6 +69,9 @@ pub enum JailRequest {
     ResumeRun(Box<ResumeRun>),
     /// Verify a `run.cancel` writ. Answered by [`JailReply::Statement`].
     CancelRun(Box<ResumeRun>),
+    /// Verify a `connection.test` writ, and test. Answered by [`JailReply::Statement`], whether or
+    /// not the test succeeded.
+    TestConnection(Box<TestConnection>),
     /// Close a run for good. Answered by [`JailReply::Statement`].
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
@@ -199,6 +202,16 @@ pub enum CodeResult {
 pub struct ResumeRun {
     /// The run.
     pub run: RunId,
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+}
+
+/// A `connection.test` writ.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestConnection {
     /// The compact writ.
     pub writ: String,
     /// Its signer's credential.

@@ -15,6 +15,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod test_connection;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,10 @@ use crate::{
 
 pub use issuer_keys::WantedKeys;
 pub(crate) use refuse::Refusing;
+pub use test_connection::PermittedTest;
+
+/// Seconds that a cell has for its one call.
+const CALL_TIMEOUT_S: u32 = 30;
 
 /// Everything the jail knows.
 pub struct Jail {
@@ -59,6 +64,8 @@ pub enum Handled {
     Reply(Box<JailReply>),
     /// A cell has to be asked first; then [`Jail::finish_action`].
     Call(Box<PermittedCall>),
+    /// A cell has to be asked first; then [`Jail::finish_test`].
+    Test(Box<PermittedTest>),
 }
 
 /// A call that was permitted and remembered as begun.
@@ -121,6 +128,10 @@ impl Jail {
             JailRequest::RecordCode(done) => self.record_code(*done, now),
             JailRequest::ResumeRun(resume) => self.resume_run(&resume, now),
             JailRequest::CancelRun(cancel) => self.cancel_run(&cancel, now),
+            JailRequest::TestConnection(test) => match self.permit_test(&test, now) {
+                Ok(handled) => return handled,
+                Err(refusing) => Err(refusing),
+            },
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::MayRead(read) => self.may_read(&read, now),
             JailRequest::Statements { after } => Ok(self.statements(after)),
@@ -149,6 +160,14 @@ impl Jail {
         let statements =
             self.state.memory().statements.iter().skip(skip).take(PAGE).cloned().collect();
         JailReply::Statements { statements }
+    }
+
+    /// The receipt that a writ was answered with before.
+    fn answered(&self, writ: Digest) -> Option<JailReply> {
+        let memory = self.state.memory();
+        let number = memory.answered.get(&writ)?;
+        let statement = memory.statement(*number).unwrap_or_default().to_owned();
+        Some(JailReply::Statement { statement })
     }
 
     /// The charter, if it is folded at least as far as this jail has ever seen.

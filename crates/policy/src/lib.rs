@@ -9,11 +9,13 @@
 //! * a permit is made only by a decision.
 //!
 //! Read: `right` (what can be asked), `schema.cedarschema` and `built_in.cedar` (who may),
-//! `decide` (one question), `run` (a run's questions), `append` (a charter change's question).
+//! `decide` (one question), `run` (a run's questions), `connection` (a test's question), `append` (a
+//! charter change's question).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod append;
+mod connection;
 mod decide;
 mod entities;
 mod right;

@@ -91,6 +91,15 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
             _ => RunnerTask::Resume { run, writ, idc },
         });
     }
+    if let Some(own) = charter.runner(runner) {
+        for (digest, order) in tenant.store.pending_tests(own.group)? {
+            // A test takes as long as its hosts do; its runner goes on taking tasks meanwhile.
+            if !take.testing.contains(&digest) {
+                let (writ, idc) = (order.writ, order.idc);
+                tasks.push(RunnerTask::TestConnection { writ, idc });
+            }
+        }
+    }
     if tasks.is_empty() && charter.witness() == runner {
         tasks.extend(checkpoint(tenant, take.checkpoint_size)?);
     }

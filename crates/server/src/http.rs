@@ -39,6 +39,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/runs/{run}", get(person::run))
         .route("/runs/{run}/resume", post(person::resume))
         .route("/runs/{run}/cancel", post(person::cancel))
+        .route("/connections/test", post(person::test_connection))
+        .route("/connections/tests/{writ}", get(person::connection_test))
         .route("/audit", get(person::audit))
         .route("/runner/take", post(runner::take))
         .route("/runner/report", post(runner::report))

@@ -58,6 +58,7 @@ impl Jail {
         let idc = match request {
             JailRequest::OpenRun(open) => &open.idc,
             JailRequest::ResumeRun(order) | JailRequest::CancelRun(order) => &order.idc,
+            JailRequest::TestConnection(order) => &order.idc,
             JailRequest::MayRead(read) => &read.idc,
             JailRequest::Cosign { candidate } => match &**candidate {
                 UnverifiedEntry::Writ { idc, .. } => idc,
