@@ -32,6 +32,7 @@ use writ_evidence::{
     jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
     key::{Algorithm, SigningKey},
     seal::{self, Sealed},
+    statement::{Says, Statement},
     writ::{self, ConnectionGrant, Order, WritClaims, run_id},
 };
 use writ_model::{Digest, Principal, RunId, TenantId, UnixTime};
@@ -104,6 +105,47 @@ impl Hostile {
         let ForgedOrder { writ, idc, sealed } = order;
         lock(&self.memory).tasks.push(RunnerTask::Start { writ, idc, sealed });
         self.outcome(run).await
+    }
+
+    /// Gives the runner an order to test a connection; the code that it was refused with, if it was.
+    ///
+    /// # Errors
+    ///
+    /// It said nothing.
+    pub async fn test_connection(&self, order: &ForgedOrder) -> Result<Option<String>> {
+        let digest = sha256(order.writ.as_bytes());
+        let (writ, idc) = (order.writ.clone(), order.idc.clone());
+        let mut memory = lock(&self.memory);
+        memory.reports.retain(|report| !matches!(report, RunnerReport::TestDone { .. }));
+        memory.tasks.push(RunnerTask::TestConnection { writ, idc });
+        drop(memory);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let said = lock(&self.memory).reports.iter().find_map(|report| match report {
+                RunnerReport::TestDone { writ, refused } if *writ == digest => {
+                    Some(refused.as_ref().map(|(code, _)| code.clone()))
+                }
+                _ => None,
+            });
+            if let Some(said) = said {
+                lock(&self.memory).tasks.clear();
+                return Ok(said);
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        bail!("the runner said nothing of the test {digest}")
+    }
+
+    /// How many receipts of tests the jail has made.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        let memory = lock(&self.memory);
+        let says = memory.reports.iter().filter_map(|report| match report {
+            RunnerReport::Statement { statement } => UnverifiedJws::parse(statement).ok(),
+            _ => None,
+        });
+        let statements = says.filter_map(|jws| jws.peek::<Statement>().ok());
+        statements.filter(|statement| matches!(statement.says, Says::Tested(_))).count()
     }
 
     /// Waits for the last word on a run: its phase, and its code.
