@@ -114,7 +114,7 @@ fn a_test_fails_with_the_code_that_a_call_fails_with() {
             setting.broker = Broker::Refuses(BrokerRefusal::Unreachable);
         }),
         ("connect-failed", |setting| setting.broker = Broker::HandsNothing),
-        ("connect-refused-address", |setting| setting.broker = Broker::HandsUnixSocket),
+        ("connect-refused-address", |setting| setting.broker = Broker::HandsDatagramSocket),
         ("connect-failed", |setting| setting.broker = Broker::HangsUp),
         ("tls-failed", |setting| setting.roots = created().roots()),
         ("tls-failed", |setting| {
