@@ -32,6 +32,7 @@ use writ_evidence::{
     jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
     key::{Algorithm, SigningKey},
     seal::{self, Sealed},
+    statement::{Says, Statement},
     writ::{self, ConnectionGrant, Order, WritClaims, run_id},
 };
 use writ_model::{Digest, Principal, RunId, RunnerGroupId, TenantId, UnixTime};
@@ -118,25 +119,55 @@ impl Hostile {
         idc: UnverifiedIdc,
     ) -> Result<Option<String>> {
         let digest = sha256(writ.as_bytes());
-        lock(&self.memory).reports.retain(
-            |report| !matches!(report, RunnerReport::ResumeDone { writ, .. } if *writ == digest),
-        );
-        lock(&self.memory).tasks.push(RunnerTask::Approve { run, writ, idc });
+        self.refusal_of(digest, RunnerTask::Approve { run, writ, idc }).await
+    }
+
+    /// Gives the runner an order to test a connection; the code that it was refused with, if it was.
+    ///
+    /// # Errors
+    ///
+    /// It said nothing.
+    pub async fn test_connection(&self, order: &ForgedOrder) -> Result<Option<String>> {
+        let digest = sha256(order.writ.as_bytes());
+        let (writ, idc) = (order.writ.clone(), order.idc.clone());
+        self.refusal_of(digest, RunnerTask::TestConnection { writ, idc }).await
+    }
+
+    /// Gives the runner a task about a writ, and waits for what it says of that.
+    async fn refusal_of(&self, digest: Digest, task: RunnerTask) -> Result<Option<String>> {
+        let about = |report: &RunnerReport| match report {
+            RunnerReport::ResumeDone { writ, refused }
+            | RunnerReport::TestDone { writ, refused }
+                if *writ == digest =>
+            {
+                Some(refused.as_ref().map(|(code, _)| code.clone()))
+            }
+            _ => None,
+        };
+        lock(&self.memory).reports.retain(|report| about(report).is_none());
+        lock(&self.memory).tasks.push(task);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let said = lock(&self.memory).reports.iter().find_map(|report| match report {
-                RunnerReport::ResumeDone { writ, refused } if *writ == digest => {
-                    Some(refused.as_ref().map(|(code, _)| code.clone()))
-                }
-                _ => None,
-            });
+            let said = lock(&self.memory).reports.iter().find_map(about);
             if let Some(said) = said {
                 lock(&self.memory).tasks.clear();
                 return Ok(said);
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        bail!("the runner said nothing to the answer to {run}")
+        bail!("the runner said nothing of {digest}")
+    }
+
+    /// How many receipts of tests the jail has made.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        let memory = lock(&self.memory);
+        let says = memory.reports.iter().filter_map(|report| match report {
+            RunnerReport::Statement { statement } => UnverifiedJws::parse(statement).ok(),
+            _ => None,
+        });
+        let statements = says.filter_map(|jws| jws.peek::<Statement>().ok());
+        statements.filter(|statement| matches!(statement.says, Says::Tested(_))).count()
     }
 
     /// Waits for the last word on a run: its phase, and its code.

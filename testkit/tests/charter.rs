@@ -92,7 +92,10 @@ fn an_entry_counts_only_with_the_witness() {
         cosignatures.clear();
     }
     let refused = Tenant::fold(&entries, tenant.state.ten(), &Anybody).unwrap_err();
-    assert!(format!("{refused:#}").contains("0 cosignatures of witnesses, of 1 needed"), "{refused:#}");
+    assert!(
+        format!("{refused:#}").contains("0 cosignatures of witnesses, of 1 needed"),
+        "{refused:#}"
+    );
 }
 
 #[test]

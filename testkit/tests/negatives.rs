@@ -8,7 +8,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use writ_evidence::writ::Order;
+use writ_evidence::writ::{Order, WritClaims};
 use writ_model::{Digest, TenantId};
 use writ_testkit::{
     github_stand_in::GithubStandIn,
@@ -201,6 +201,84 @@ async fn a_hostile_control_plane_gets_nothing_past_the_jail() {
     hostile.order(order).await.unwrap();
     assert_eq!(github.all_requests(), asked, "a replay was executed");
     println!("refused: replayed: writ-replayed");
+    forged_tests_of_connections(&cases.forger, &cases.owner, &hostile).await;
+    assert_eq!(github.all_requests(), asked, "a test sends nothing");
+}
+
+/// An order to test a connection that is right but for what `change` does.
+fn test_order(
+    forger: &Forger,
+    login: &Login,
+    change: impl FnOnce(&mut WritClaims),
+) -> (ForgedOrder, String) {
+    let mut draft = forger.draft(login, &input()).unwrap();
+    let Order::RunStart { aud, .. } = draft.claims.order else { panic!("a draft starts a run") };
+    let res = "secops/github".parse().unwrap();
+    draft.claims.order = Order::ConnectionTest { aud, res };
+    change(&mut draft.claims);
+    (forger.sign(&draft, login).unwrap(), draft.claims.jti)
+}
+
+async fn forged_tests_of_connections(forger: &Forger, owner: &Login, hostile: &Hostile) {
+    let mut list: Vec<(&str, &str, ForgedOrder)> = Vec::new();
+    let mut of_owner = |name, code, change: &dyn Fn(&mut WritClaims)| {
+        list.push((name, code, test_order(forger, owner, change).0));
+    };
+    of_owner("test: expired", "writ-expired", &|claims| {
+        claims.iat = writ_model::UnixTime(now().0 - 600);
+        claims.exp = writ_model::UnixTime(now().0 - 400);
+    });
+    of_owner("test: for another tenant", "writ-tenant", &|claims| {
+        claims.ten = TenantId(Digest::from_bytes([7; 32]));
+    });
+    of_owner("test: over a charter head that never was", "writ-charter-head", &|claims| {
+        claims.charter = Digest::from_bytes([7; 32]);
+    });
+    of_owner("test: for another runner group", "writ-audience", &|claims| {
+        let (aud, res) =
+            (writ_model::RunnerGroupId::from_bits(7), "secops/github".parse().unwrap());
+        claims.order = Order::ConnectionTest { aud, res };
+    });
+    of_owner("test: of a connection that is none", "connection-unknown", &|claims| {
+        if let Order::ConnectionTest { res, .. } = &mut claims.order {
+            *res = "secops/nothing".parse().unwrap();
+        }
+    });
+    let draft = forger.draft(owner, &input()).unwrap();
+    let start = forger.sign(&draft, owner).unwrap();
+    list.push(("test: a writ that starts a run", "writ-operation", start));
+    let (mut altered, _) = test_order(forger, owner, |_| ());
+    let signature = altered.writ.rfind('.').unwrap();
+    let flipped = if altered.writ.as_bytes()[signature + 5] == b'A' { "B" } else { "A" };
+    altered.writ.replace_range(signature + 5..signature + 6, flipped);
+    list.push(("test: altered", "writ-signature", altered));
+    let nobody = forger.log_in("nobody", |_| ()).unwrap();
+    let by_nobody = test_order(forger, &nobody, |_| ()).0;
+    list.push(("test: by a user without a role", "policy-denied", by_nobody));
+    let mut unbound = forger.log_in("owner", |_| ()).unwrap();
+    unbound.key = new_key().unwrap();
+    let by_unbound = test_order(forger, &unbound, |_| ()).0;
+    list.push(("test: by a key not vouched for", "writ-signature", by_unbound));
+    for (name, code, order) in list {
+        let said = hostile.test_connection(&order).await.unwrap();
+        assert_eq!(said.as_deref(), Some(code), "{name}");
+        println!("refused: {name}: {code}");
+    }
+    assert_eq!(hostile.tests(), 0, "a forged test was made");
+
+    // The control: an unaltered order is carried out, once, however often it is relayed.
+    let (order, jti) = test_order(forger, owner, |_| ());
+    assert_eq!(hostile.test_connection(&order).await.unwrap(), None);
+    assert_eq!(hostile.test_connection(&order).await.unwrap(), None);
+    assert_eq!(hostile.tests(), 1, "the same receipt for the same writ");
+    let (again, _) = test_order(forger, owner, |claims| {
+        claims.jti.clone_from(&jti);
+        // Signatures of this key are deterministic: another writ says something else.
+        claims.exp = claims.iat.plus(60);
+    });
+    let said = hostile.test_connection(&again).await.unwrap();
+    assert_eq!(said.as_deref(), Some("writ-replayed"));
+    assert_eq!(hostile.tests(), 1, "a replayed test was made");
 }
 
 /// A document that asks the sandbox for something, and reports what came of it.

@@ -1,5 +1,6 @@
-//! Credentials from a real OpenBao and from moto's AWS Secrets Manager, through a whole run: what is read,
-//! what is refused and how it is said, and that nothing of it stays anywhere.
+//! Credentials from a real OpenBao and from moto's AWS Secrets Manager, through a test of the connection and
+//! a whole run: what is read, what is refused and how it is said, that a run fails with the code that the test
+//! fails with, and that nothing of it stays anywhere.
 
 #![cfg(test)]
 
@@ -34,22 +35,49 @@ fn approle(port: u16, role_id: &str, file: &Path) -> Value {
     } })
 }
 
-/// The main job with its token behind `reference`; the run's output or what `writ` said.
+/// `writ connection test` of the connection to GitHub; the code that it failed with.
+fn test(world: &World, reference: &str) -> Result<(), String> {
+    let tested = world.try_writ(&["--json", "connection", "test", "secops/github"], b"").unwrap();
+    let said = String::from_utf8_lossy(&tested.stderr).into_owned();
+    let receipt: Value =
+        serde_json::from_slice(&tested.stdout).unwrap_or_else(|_| panic!("{said}"));
+    assert_eq!(receipt["secret"], reference);
+    assert!(!receipt.to_string().contains(TOKEN) && !said.contains(TOKEN), "{said}");
+    assert_eq!(tested.status.success(), receipt["outcome"]["result"] == "ok", "{said}");
+    if tested.status.success() {
+        assert_eq!(receipt["reached"].as_array().unwrap().len(), 1);
+        return Ok(());
+    }
+    assert_eq!(tested.status.code(), Some(1));
+    assert_eq!(receipt["outcome"]["at"], "secret", "{receipt}");
+    assert!(said.contains(reference) && said.contains("remedy: "), "{said}");
+    Err(receipt["outcome"]["code"].as_str().unwrap().to_owned())
+}
+
+/// The main job with its token behind `reference`, right after a test; the run's output or what `writ` said.
 fn run_with(world: &World, github: &GithubStandIn, reference: &str) -> Result<Value, String> {
     world.connect("slack", &github.address().to_string(), "local:slack/token").unwrap();
     world.connect("github", &github.address().to_string(), reference).unwrap();
+    let asked = github.all_requests();
+    let tested = test(world, reference);
+    assert_eq!(github.all_requests(), asked, "a test sends nothing");
     let document = sources().join("examples/leaked-secret/automation.yaml");
     world.writ(&["automation", "publish", &document.to_string_lossy()]).unwrap();
     let input = fs::read(sources().join("examples/leaked-secret/input.json")).unwrap();
     let words = ["run", "start", "secops/leaked-secret", "--input", "-", "--wait"];
     let ran = world.try_writ(&words, &input).unwrap();
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    match tested {
+        // What passes may yet be refused by the service: it was not asked.
+        Ok(()) => assert!(ran.status.success() || said.contains("http-status"), "{said}"),
+        Err(code) => assert!(said.contains(&format!("error[{code}]")), "test: {code}; run: {said}"),
+    }
     if ran.status.success() { Ok(serde_json::from_slice(&ran.stdout).unwrap()) } else { Err(said) }
 }
 
 fn prepare(world: &World) {
     world.writ(&["login"]).unwrap();
-    let paths = ["vault:secret/*", "vault:old/*", "aws-sm:prod/*"];
+    let paths = ["vault:secret/*", "vault:old/*", "vault:other/*", "aws-sm:prod/*"];
     let mut words = vec!["workspace", "set", "secops"];
     for path in paths {
         words.extend(["--secret-path", path]);
@@ -103,6 +131,7 @@ async fn a_credential_comes_from_openbao_by_approle_whose_secret_id_is_unwrapped
         ("vault:secret/github#number", "vault-field-type"),
         ("vault:secret/github#token@9", "vault-not-found"),
         ("vault:old/github#token@1", "vault-version-unsupported"),
+        ("vault:other/github#token", "vault-mount-unknown"),
     ] {
         let said = run_with(&world, &github, reference).unwrap_err();
         assert!(said.contains(code), "{reference}: {said}");

@@ -20,7 +20,7 @@ pub use client::{CallError, Caller, Client, ClientError, Credential};
 pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput, ReadWhat};
 pub use person::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, ContentKind, RunList,
-    RunOrder, RunPhase, RunStatus, StartRunOrder, StartedRun,
+    RunOrder, RunPhase, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
 };
 pub use problem::{PROBLEM_TYPE, Problem};
 pub use runner_link::{

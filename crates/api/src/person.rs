@@ -13,6 +13,8 @@
 //! | `POST /runs/{run}/cancel` | [`RunOrder`] → 202 |
 //! | `POST /runs/{run}/approve` | [`RunOrder`] → 202 |
 //! | `GET /approvals` | → [`ApprovalList`]: what waits for the caller |
+//! | `POST /connections/test` | [`TestConnectionOrder`] → 202 |
+//! | `GET /connections/tests/{writ}` | → [`TestStatus`] |
 //! | `GET /runs` | → [`RunList`] |
 //! | `GET /runs/{run}` | → [`RunStatus`] |
 //! | `GET /audit?from=<index>` | → [`AuditPage`] |
@@ -22,7 +24,7 @@
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::{audit::AuditRecord, charter::UnverifiedEntry, idc::UnverifiedIdc};
-use writ_model::{AutomationName, Digest, Principal, RunId, StepId, UnixTime};
+use writ_model::{AutomationName, ConnectionName, Digest, Principal, RunId, StepId, UnixTime};
 
 use crate::{AskedApproval, SealedInput};
 
@@ -102,6 +104,35 @@ pub struct RunOrder {
     pub writ: String,
     /// Its signer's credential.
     pub idc: UnverifiedIdc,
+}
+
+/// An order to test a connection. It is named by its writ's digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestConnectionOrder {
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+}
+
+/// What came of an order to test a connection: metadata only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestStatus {
+    /// The connection.
+    pub connection: ConnectionName,
+    /// Whether a runner has answered.
+    pub done: bool,
+    /// The jail's receipt or refusal, compact, for the reader to verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// Stable code of a refusal that the jail did not sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The rule behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Where a run is. Only ever moves down this list, but for suspended and running.

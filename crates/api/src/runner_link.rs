@@ -25,6 +25,9 @@ pub struct Take {
     /// Leaves of the last tree that its jail signed: what the next one must extend. The control
     /// plane may never have received that signature.
     pub checkpoint_size: u64,
+    /// Digests of the `connection.test` writs that it is carrying out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub testing: Vec<Digest>,
 }
 
 /// What there is to do.
@@ -71,6 +74,13 @@ pub enum RunnerTask {
     Cancel {
         /// The run.
         run: RunId,
+        /// The compact writ.
+        writ: String,
+        /// Its signer's credential.
+        idc: UnverifiedIdc,
+    },
+    /// A connection to test.
+    TestConnection {
         /// The compact writ.
         writ: String,
         /// Its signer's credential.
@@ -137,6 +147,13 @@ pub enum RunnerReport {
     },
     /// Where a run is.
     Status(StatusReport),
+    /// A test was carried out or refused, and need not be given again. Its outcome is a statement.
+    TestDone {
+        /// Digest of the `connection.test` writ.
+        writ: Digest,
+        /// Code and reason, if it was refused.
+        refused: Option<(String, String)>,
+    },
     /// A resume order was carried out or refused, and need not be given again.
     ResumeDone {
         /// Digest of the `run.resume` writ.

@@ -244,6 +244,14 @@ pub(crate) enum ConnectionCommand {
     Set(Box<ConnectionArgs>),
     /// List connections.
     List,
+    /// Have the runner read the credential and reach the hosts, as a run would. Nothing is sent to them.
+    Test {
+        /// The connection, `workspace/name`.
+        name: ConnectionName,
+        /// How long to wait for the runner, in seconds.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        timeout: u64,
+    },
 }
 
 /// One connection.

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use writ_api::{Caller, CharterPage, Client, Credential};
 use writ_evidence::charter::{CharterState, UnverifiedEntry};
-use writ_model::{TenantId, UnixTime};
+use writ_model::{RunnerGroupId, TenantId, UnixTime};
 use writ_policy::Policies;
 
 use crate::{failure::Failure, login, place::Place, session::Session};
@@ -52,6 +52,14 @@ impl Tenant {
             (None, _) => Err(Failure::new("issuer", "the tenant has several issuers")
                 .with_remedy("name one with --issuer")),
         }
+    }
+
+    /// The runner group that orders are for.
+    pub(crate) fn runner_group(&self) -> Result<RunnerGroupId, Failure> {
+        let runner = self.charter.runners().next();
+        runner
+            .map(|runner| runner.group)
+            .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))
     }
 
     /// A client of the gateway's second origin.

@@ -70,7 +70,7 @@ impl RecordKind {
         match says {
             Says::Acceptance(_) => Self::Acceptance,
             Says::Refusal(_) => Self::Refusal,
-            Says::Receipt(_) => Self::Receipt,
+            Says::Receipt(_) | Says::Tested(_) => Self::Receipt,
         }
     }
 }
@@ -381,7 +381,10 @@ impl Reader {
 
     fn follow_run(&mut self, says: &Says) -> Result<(), String> {
         match says {
-            Says::Refusal(_) => {}
+            Says::Tested(tested) if !self.writs.contains(&tested.writ) => {
+                return Err("a connection was tested by a writ that the log lacks".to_owned());
+            }
+            Says::Refusal(_) | Says::Tested(_) => {}
             Says::Acceptance(acceptance) => {
                 if !self.writs.contains(&acceptance.writ) {
                     return Err("a run was accepted for a writ that the log lacks".to_owned());

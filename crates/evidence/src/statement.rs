@@ -1,7 +1,7 @@
 //! What the jail says, signed: acceptance, refusal, receipt (DESIGN §3.5).
 //!
-//! Every statement of a jail carries `seq` and `prev`, one chain per jail over all three kinds, so
-//! that a dropped statement leaves a gap that anyone can see.
+//! Every statement of a jail carries `seq` and `prev`, one chain per jail over every kind, so that a
+//! dropped statement leaves a gap that anyone can see.
 //!
 //! In: a compact JWS, the jail's enrolled key and the tenant. Out: [`VerifiedStatement`].
 //! Not here: keeping `seq` (the jail's state file); the whole log (`cli`'s `audit verify`).
@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use aws_lc_rs::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use writ_model::{
-    Actor, AutomationName, CodeLanguage, Digest, KeyedDigest, PinnedAction, PinnedConnection,
-    Principal, RunId, StepId, TenantId, UnixTime,
+    Actor, AutomationName, CodeLanguage, ConnectionHost, Digest, KeyedDigest, PinnedAction,
+    PinnedConnection, Principal, RunId, SecretRef, StepId, TenantId, UnixTime,
 };
 
 use crate::{
@@ -53,8 +53,10 @@ pub enum Says {
     Acceptance(Acceptance),
     /// Something is refused.
     Refusal(Refusal),
-    /// Something was done.
+    /// Something of a run was done.
     Receipt(Receipt),
+    /// A connection was tested: a receipt that is of no run.
+    Tested(ConnectionTested),
 }
 
 impl Says {
@@ -62,7 +64,7 @@ impl Says {
         match self {
             Self::Acceptance(_) => ObjectType::Acceptance,
             Self::Refusal(_) => ObjectType::Refusal,
-            Self::Receipt(_) => ObjectType::Receipt,
+            Self::Receipt(_) | Self::Tested(_) => ObjectType::Receipt,
         }
     }
 }
@@ -276,6 +278,60 @@ pub struct RunClosed {
     /// Stable code of the fault, if it faulted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+/// A tested connection: the credential was read as runs read it, and nothing was sent to a service.
+///
+/// What was tested is said by the charter's definition, which `connection` pins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionTested {
+    /// Digest of the `connection.test` writ.
+    pub writ: Digest,
+    /// Who signed it.
+    pub principal: Principal,
+    /// The connection and its definition's digest.
+    pub connection: PinnedConnection,
+    /// Where its credential is kept: a reference, never a value.
+    pub secret: SecretRef,
+    /// Why it was allowed.
+    pub decision: DecisionRecord,
+    /// When it started.
+    pub started_at: UnixTime,
+    /// The hosts that were reached and, unless they are `plaintext`, proved their name by TLS.
+    pub reached: Vec<ConnectionHost>,
+    /// How it ended.
+    pub outcome: TestOutcome,
+}
+
+/// How the test of a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "lowercase", deny_unknown_fields)]
+pub enum TestOutcome {
+    /// The credential was read and every host was reached.
+    Ok,
+    /// It failed; nothing was tried after that.
+    Failed {
+        /// Stable code, the same as a run's.
+        code: String,
+        /// HTTP status, if a secret manager answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// What it failed at.
+        at: TestStage,
+    },
+}
+
+/// What the test of a connection was about when it failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestStage {
+    /// No cell could be asked, or it died.
+    Cell,
+    /// The credential.
+    Secret,
+    /// This host.
+    Host(ConnectionHost),
 }
 
 /// A statement that its jail signed. Only verification makes one.

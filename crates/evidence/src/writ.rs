@@ -14,8 +14,8 @@
 use aws_lc_rs::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use writ_model::{
-    AutomationName, Digest, KeyedDigest, PinnedAction, PinnedConnection, Principal, RunId,
-    RunnerGroupId, StepId, TenantId, UnixTime,
+    AutomationName, ConnectionName, Digest, KeyedDigest, PinnedAction, PinnedConnection, Principal,
+    RunId, RunnerGroupId, StepId, TenantId, UnixTime,
     limits::{CLOCK_SKEW_S, WRIT_LIFETIME_S},
 };
 
@@ -41,9 +41,23 @@ pub enum Operation {
     /// Answer what a run asks people to approve.
     #[serde(rename = "run.approve")]
     RunApprove,
+    /// Have a connection's credential read and its hosts reached, and nothing sent.
+    #[serde(rename = "connection.test")]
+    ConnectionTest,
     /// Append a change to the charter.
     #[serde(rename = "charter.append")]
     CharterAppend,
+}
+
+impl Operation {
+    /// Every operation: what a login of the command line may sign for.
+    pub const ALL: [Self; 5] = [
+        Self::RunStart,
+        Self::RunResume,
+        Self::RunCancel,
+        Self::ConnectionTest,
+        Self::CharterAppend,
+    ];
 }
 
 /// One of `authorization_details` (RFC 9396): a connection and the actions through it.
@@ -151,6 +165,13 @@ pub enum Order {
         /// What the signer says to it.
         decision: ApprovalDecision,
     },
+    /// `connection.test`.
+    ConnectionTest {
+        /// The runner group.
+        aud: RunnerGroupId,
+        /// The connection, as the charter defines it when the jail judges.
+        res: ConnectionName,
+    },
     /// `charter.append`.
     CharterAppend {
         /// Digest of the entry's body.
@@ -167,6 +188,7 @@ impl Order {
             Self::RunResume { .. } => Operation::RunResume,
             Self::RunCancel { .. } => Operation::RunCancel,
             Self::RunApprove { .. } => Operation::RunApprove,
+            Self::ConnectionTest { .. } => Operation::ConnectionTest,
             Self::CharterAppend { .. } => Operation::CharterAppend,
         }
     }
@@ -428,6 +450,9 @@ impl WireClaims {
                     WireDecision::Resume(_) => return None,
                 },
             },
+            Operation::ConnectionTest => {
+                Order::ConnectionTest { aud: self.aud.take()?, res: self.res.take()?.parse().ok()? }
+            }
             Operation::CharterAppend => Order::CharterAppend { cnt: self.cnt.take()? },
         })
     }
@@ -488,7 +513,14 @@ impl WireClaims {
                 self.payload = Some(*payload);
                 self.decision = Some(WireDecision::Approval(*decision));
             }
+            Order::ConnectionTest { aud, res } => {
+                self.aud = Some(*aud);
+                self.res = Some(res.to_string());
+            }
             Order::CharterAppend { cnt } => self.cnt = Some(*cnt),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub enum CellTask {
     Call(Box<CellOrder>),
     /// Make a permitted call that a document spells out itself.
     Http(Box<HttpOrder>),
+    /// Test a connection; the outcome is a [`ConnectionTried`], whether or not it succeeded.
+    Test(Box<TestOrder>),
     /// Fetch an issuer's JWK set; the outcome is the list of its usable keys.
     IssuerKeys(IssuerKeysOrder),
 }
@@ -61,6 +63,27 @@ pub struct HttpOrder {
     pub timeout_s: u32,
 }
 
+/// One permitted test of a connection: all of a call but its request.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestOrder {
+    /// The connection, from the charter.
+    pub connection: Connection,
+    /// Seconds until the cell gives up.
+    pub timeout_s: u32,
+}
+
+/// How far the test of a connection came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionTried {
+    /// How many of the connection's hosts were reached, in its own order.
+    pub reached: usize,
+    /// What failed then; one about the secret names its reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedStep>,
+}
+
 /// The run data of a `call: http`. Members that are not there, and null, add nothing.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,7 +105,7 @@ fn or_nothing<'de, D: Deserializer<'de>>(reader: D) -> Result<Map<String, Value>
     Option::deserialize(reader).map(Option::unwrap_or_default)
 }
 
-/// How the call ended.
+/// How a cell's one thing ended.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum CellOutcome {

@@ -16,12 +16,15 @@ mod sandbox;
 
 pub use approval::{ApprovalState, RequestApproval};
 pub use broker::{BrokerRefusal, BrokerReply, BrokerRequest};
-pub use cell::{CellOrder, CellOutcome, CellTask, HttpOrder, HttpParameters, IssuerKeysOrder};
+pub use cell::{
+    CellOrder, CellOutcome, CellTask, ConnectionTried, HttpOrder, HttpParameters, IssuerKeysOrder,
+    TestOrder,
+};
 pub use codec::{MessageError, decode, encode};
 pub use launcher::{CellStarted, LauncherReply, LauncherRequest};
 pub use runner_jail::{
     ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
     JailRequest, MayRead, OpenRun, PermitCode, RecordCode, Refused, ReopenRun, ResumeRun,
-    RunKeyText,
+    RunKeyText, TestConnection,
 };
 pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};

@@ -78,6 +78,9 @@ pub enum JailRequest {
     ApproveRun(Box<ResumeRun>),
     /// May this principal read what the run asks? Answered by [`JailReply::Done`].
     MayReadApproval(Box<MayRead>),
+    /// Verify a `connection.test` writ, and test. Answered by [`JailReply::Statement`], whether or
+    /// not the test succeeded.
+    TestConnection(Box<TestConnection>),
     /// Close a run for good. Answered by [`JailReply::Statement`].
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
@@ -208,6 +211,16 @@ pub enum CodeResult {
 pub struct ResumeRun {
     /// The run.
     pub run: RunId,
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+}
+
+/// A `connection.test` writ.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestConnection {
     /// The compact writ.
     pub writ: String,
     /// Its signer's credential.

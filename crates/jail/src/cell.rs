@@ -18,6 +18,7 @@ mod project;
 mod redact;
 mod request;
 mod retry_after;
+mod test_connection;
 
 use std::{
     sync::Arc,
@@ -78,6 +79,11 @@ pub fn serve_one(
             Ok(output) => CellOutcome::Output(output),
             Err(failure) => CellOutcome::Failed(step_of(failure, &order.connection)),
         },
+        Ok(CellTask::Test(order)) => {
+            let tried = test_connection::serve(&order, broker, sources, &roots);
+            serde_json::to_value(tried)
+                .map_or_else(|_| failed(Failed::new("cell-malformed")), CellOutcome::Output)
+        }
         Ok(CellTask::IssuerKeys(order)) => {
             drop(sources);
             match issuer_keys::fetch(&order, broker, roots) {

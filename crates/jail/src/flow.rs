@@ -16,6 +16,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod test_connection;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,10 @@ use crate::{
 
 pub use issuer_keys::WantedKeys;
 pub(crate) use refuse::Refusing;
+pub use test_connection::PermittedTest;
+
+/// Seconds that a cell has for its one call.
+const CALL_TIMEOUT_S: u32 = 30;
 
 /// Everything the jail knows.
 pub struct Jail {
@@ -60,6 +65,8 @@ pub enum Handled {
     Reply(Box<JailReply>),
     /// A cell has to be asked first; then [`Jail::finish_action`].
     Call(Box<PermittedCall>),
+    /// A cell has to be asked first; then [`Jail::finish_test`].
+    Test(Box<PermittedTest>),
 }
 
 /// A call that was permitted and remembered as begun.
@@ -122,6 +129,10 @@ impl Jail {
             JailRequest::RecordCode(done) => self.record_code(*done, now),
             JailRequest::ResumeRun(resume) => self.resume_run(&resume, now),
             JailRequest::CancelRun(cancel) => self.cancel_run(&cancel, now),
+            JailRequest::TestConnection(test) => match self.permit_test(&test, now) {
+                Ok(handled) => return handled,
+                Err(refusing) => Err(refusing),
+            },
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
             JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),
@@ -153,6 +164,14 @@ impl Jail {
         let statements =
             self.state.memory().statements.iter().skip(skip).take(PAGE).cloned().collect();
         JailReply::Statements { statements }
+    }
+
+    /// The receipt that a writ was answered with before.
+    fn answered(&self, writ: Digest) -> Option<JailReply> {
+        let memory = self.state.memory();
+        let number = memory.answered.get(&writ)?;
+        let statement = memory.statement(*number).unwrap_or_default().to_owned();
+        Some(JailReply::Statement { statement })
     }
 
     /// The charter, if it is folded at least as far as this jail has ever seen.

@@ -20,7 +20,7 @@ use writ_model::IsolationReport;
 
 use crate::{
     clock,
-    flow::{Handled, Jail, PermittedCall, WantedKeys},
+    flow::{Handled, Jail, PermittedCall, PermittedTest, WantedKeys},
     state::StateFile,
 };
 
@@ -35,6 +35,8 @@ struct InFlight {
 enum Waiting {
     /// Its receipt is written.
     Call(Box<PermittedCall>),
+    /// Its receipt is written.
+    Test(Box<PermittedTest>),
     /// The request that needed the keys is judged.
     Keys(WantedKeys, Box<JailRequest>),
 }
@@ -140,6 +142,7 @@ impl Conversation {
                 let task = call.task.clone();
                 self.ask_cell(id, &task, Waiting::Call(call))
             }
+            Handled::Test(test) => self.ask_cell(id, &test.task(), Waiting::Test(test)),
         }
     }
 
@@ -178,6 +181,10 @@ impl Conversation {
         match waiting {
             Waiting::Call(call) => {
                 let reply = self.jail.finish_action(*call, outcome);
+                self.reply(id, reply)
+            }
+            Waiting::Test(test) => {
+                let reply = self.jail.finish_test(*test, outcome);
                 self.reply(id, reply)
             }
             Waiting::Keys(wanted, request) => {

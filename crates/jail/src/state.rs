@@ -104,8 +104,8 @@ pub struct Memory {
     pub accepted: BTreeMap<Digest, u64>,
     /// Number of the closing receipt, by run.
     pub closed: BTreeMap<RunId, u64>,
-    /// Number of the receipt, by digest of the `run.resume`, `run.cancel` or `run.approve` writ.
-    pub resumed: BTreeMap<Digest, u64>,
+    /// Number of the receipt, by digest of the `run.resume`, `run.cancel`, `run.approve` or `connection.test` writ.
+    pub answered: BTreeMap<Digest, u64>,
     /// Runs that were cancelled and are not closed yet.
     pub cancelled: BTreeSet<RunId>,
     /// What people were asked in runs that are not closed.
@@ -221,6 +221,9 @@ impl Memory {
         }
         match peeked.says {
             Says::Refusal(_) => {}
+            Says::Tested(tested) => {
+                self.answered.insert(tested.writ, number);
+            }
             Says::Acceptance(acceptance) => {
                 self.accepted.insert(acceptance.writ, number);
             }
@@ -237,15 +240,15 @@ impl Memory {
                         step: resumed.step,
                         attempt: resumed.attempt,
                     });
-                    self.resumed.insert(resumed.writ, number);
+                    self.answered.insert(resumed.writ, number);
                 }
                 Done::Cancelled(cancelled) => {
                     self.cancelled.insert(receipt.run);
-                    self.resumed.insert(cancelled.writ, number);
+                    self.answered.insert(cancelled.writ, number);
                 }
                 Done::Asked(asked) => self.approvals.ask(receipt.run, number, asked),
                 Done::Decided(decided) => {
-                    self.resumed.insert(decided.writ, number);
+                    self.answered.insert(decided.writ, number);
                     self.approvals.answer(receipt.run, decided);
                 }
                 Done::Action(_) | Done::Code(_) => {}

@@ -98,7 +98,7 @@ fn ask(jail: &mut Jail, request: JailRequest) -> Result<JailReply, String> {
             JailReply::Refused(refused) => Err(refused.code),
             reply => Ok(reply),
         },
-        Handled::Call(_) => Ok(JailReply::Done),
+        Handled::Call(_) | Handled::Test(_) => Ok(JailReply::Done),
     }
 }
 
@@ -208,8 +208,13 @@ impl World {
         let login = self.log_in("ann");
         let order = Order::CharterAppend { cnt: sha256(body.as_bytes()) };
         let writ = self.sign(&login, "ann", order);
-        let mut entry =
-            UnverifiedEntry::Writ { body, writ, idc: login.idc, cosignatures: Vec::new() };
+        let mut entry = UnverifiedEntry::Writ {
+            body,
+            writ,
+            idc: login.idc,
+            others: Vec::new(),
+            cosignatures: Vec::new(),
+        };
         let candidate = Box::new(entry.clone());
         let cosigned = ask(&mut self.jail, JailRequest::Cosign { candidate });
         let Ok(JailReply::Cosigned { cosignature }) = cosigned else { panic!("not cosigned") };

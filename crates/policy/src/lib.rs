@@ -10,12 +10,14 @@
 //!
 //! Read: `right` (what can be asked), `schema.cedarschema` and `built_in.cedar` (who may),
 //! `decide` (one question), `suspended` (what is stopped), `run` (a run's questions), `append` (a charter
-//! change's question), `approve` (who may answer an approval).
+//! change's question), `approve` (who may answer an approval),
+//! `connection` (a test's question).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod append;
 mod approve;
+mod connection;
 mod decide;
 mod entities;
 mod right;

@@ -10,7 +10,7 @@ use writ_evidence::{
 };
 use writ_model::{Actor, PinnedAction, PinnedConnection, Principal, WorkspaceName};
 
-use crate::{Denied, Permit, Policies, Right};
+use crate::{Denied, Permit, Policies, Right, connection::check_connection};
 
 /// A run may start. Only a decision makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,24 +100,4 @@ fn check_in_workspace(
     }
     let rule = format!("connection {} is outside workspace {workspace}", connection.name);
     Err(Denied::new("connection-outside-workspace", rule))
-}
-
-/// The connection is as it was pinned, and its workspace still lists its secret.
-fn check_connection(charter: &CharterState, pinned: &PinnedConnection) -> Result<(), Denied> {
-    let name = &pinned.name;
-    let record = charter.connection(name).ok_or_else(|| {
-        Denied::new("connection-unknown", format!("the charter has no connection {name}"))
-    })?;
-    if record.digest != pinned.digest {
-        let rule = format!("connection {name} has changed since it was pinned");
-        return Err(Denied::new("connection-changed", rule));
-    }
-    let listed = charter.workspace(name.workspace()).is_some_and(|workspace| {
-        workspace.secret_paths.iter().any(|path| record.connection.secret.is_under(path))
-    });
-    if listed {
-        return Ok(());
-    }
-    let rule = format!("workspace {} does not list the secret path of {name}", name.workspace());
-    Err(Denied::new("secret-path-not-listed", rule))
 }

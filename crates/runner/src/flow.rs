@@ -1,12 +1,12 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | cosign | checkpoint | start | resume | cancel |
-//! approve`. The runner opens what was sealed to
+//! `take → charter | cosign | checkpoint | start | resume | cancel | approve | test`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
 //! * a run is journalled before its acceptance is reported, so none is lost;
-//! * tasks are done one after another; runs go on side by side in the engine.
+//! * tasks are done one after another; runs go on side by side in the engine, and tests of
+//!   connections beside them (`test_connection`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +28,7 @@ use writ_model::{AutomationName, Digest, RunId, StepId};
 use crate::{
     approvals,
     jail_client::JailError,
+    test_connection,
     wiring::{Parts, RunnerError},
 };
 
@@ -68,6 +69,7 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
         let take = Take {
             charter_seq: parts.charter.state().map(|state| state.seq()),
             checkpoint_size: described.checkpoint_size,
+            testing: parts.testing.writs(),
         };
         match parts.server.post::<_, RunnerTasks>(&route, &take).await {
             Ok(RunnerTasks { tasks }) => {
@@ -93,6 +95,7 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
             sign_tree(parts, size, root, consistency).await;
         }
         RunnerTask::Start { writ, idc, sealed } => start(parts, writ, idc, &sealed).await,
+        RunnerTask::TestConnection { writ, idc } => test_connection::begin(parts, writ, idc),
         RunnerTask::Resume { run, writ, idc } => resume(parts, run, writ, idc).await,
         RunnerTask::Cancel { run, writ, idc } => cancel(parts, run, writ, idc).await,
         RunnerTask::Approve { run, writ, idc } => approvals::answer(parts, run, writ, idc).await,

@@ -20,6 +20,7 @@ mod perform;
 mod processes;
 mod report;
 mod sandbox_client;
+mod test_connection;
 mod wiring;
 
 pub use identity::{Identity, IdentityError};

@@ -22,6 +22,7 @@ use crate::{
     processes::{Launch, LaunchError, Launched, launch, launch_jail},
     report,
     sandbox_client::SandboxClient,
+    test_connection,
 };
 
 /// How a runner is set up.
@@ -95,6 +96,7 @@ pub(crate) struct Parts {
     /// Reports that belong to no run: verdicts and checkpoints, kept in memory since the control
     /// plane asks for them again.
     pub(crate) outbox: report::Outbox,
+    pub(crate) testing: test_connection::Testing,
 }
 
 /// How long steps that are under way have to end once the runner is told to: longer than a call may
@@ -214,6 +216,7 @@ async fn build(
         news,
         approvals,
         outbox: report::Outbox::default(),
+        testing: test_connection::Testing::default(),
     })
 }
 

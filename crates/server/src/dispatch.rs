@@ -127,6 +127,13 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
             _ => Some(RunnerTask::Resume { run, writ, idc }),
         });
     }
+    for (digest, order) in tenant.store.pending_tests(enrolled.group)? {
+        // A test takes as long as its hosts do; its runner goes on taking tasks meanwhile.
+        if !take.testing.contains(&digest) {
+            let (writ, idc) = (order.writ, order.idc);
+            tasks.push(RunnerTask::TestConnection { writ, idc });
+        }
+    }
     if tasks.is_empty() && witness {
         tasks.extend(checkpoint(tenant, take.checkpoint_size)?);
     }

@@ -5,6 +5,7 @@
 //! relays, the jail decides again (DESIGN §4).
 
 mod approval;
+mod test_connection;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub(crate) use approval::{approve_run, inbox};
+pub(crate) use test_connection::{test_connection, test_status};
 
 /// How long a client waits for the witness.
 const WITNESS_PATIENCE: Duration = Duration::from_secs(15);
@@ -256,6 +258,9 @@ pub(crate) fn report(
             RunnerReport::Status(status) => {
                 tenant.store.move_run(&status, clock::now()).map_err(stored)?;
             }
+            RunnerReport::TestDone { writ, refused } => {
+                tenant.store.test_done(writ, refused).map_err(stored)?;
+            }
             RunnerReport::ResumeDone { writ, refused } => {
                 if let Some((code, reason)) = refused {
                     tracing::warn!(code, reason, "resume refused by the jail");
@@ -330,6 +335,7 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
         return Err(Problem::new(409, "statement-gap", format!("expected number {}", newest + 1)));
     }
     tenant.store.put_statement(jail, &verified, compact).map_err(stored)?;
+    test_connection::take_answer(tenant, &verified, compact)?;
     match &verified.statement().says {
         Says::Acceptance(acceptance) => {
             tracing::info!(run.id = %acceptance.run, "run accepted by the jail");
@@ -347,7 +353,7 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
             tracing::info!(code = refusal.code, reason = refusal.reason, "refused by the jail");
             Ok(())
         }
-        Says::Receipt(_) => Ok(()),
+        Says::Receipt(_) | Says::Tested(_) => Ok(()),
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/runs/{run}/cancel", post(person::cancel))
         .route("/runs/{run}/approve", post(person::approve))
         .route("/approvals", get(person::approvals))
+        .route("/connections/test", post(person::test_connection))
+        .route("/connections/tests/{writ}", get(person::connection_test))
         .route("/audit", get(person::audit))
         .route("/runner/take", post(runner::take))
         .route("/runner/report", post(runner::report))

@@ -6,10 +6,11 @@
 //! * no input, output or credential is ever here; inputs pass sealed, and are removed once a jail
 //!   has accepted or refused their run.
 //!
-//! Read: `schema`, then `charter`, `runs`, `statements`, `audit`.
+//! Read: `schema`, then `charter`, `runs`, `connection_tests`, `statements`, `audit`.
 
 mod audit;
 mod charter;
+mod connection_tests;
 mod runs;
 mod schema;
 mod statements;
@@ -21,6 +22,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction};
 
+pub(crate) use connection_tests::NewTest;
 pub(crate) use runs::NewRun;
 
 /// Why the store failed.

@@ -1,5 +1,10 @@
 //! `writ connection`.
 
+mod remedy;
+mod test_connection;
+
+use std::time::Duration;
+
 use writ_evidence::charter::Change;
 use writ_model::{Connection, ConnectionHost, ConnectionKind};
 
@@ -16,6 +21,10 @@ pub(super) async fn run(context: &Context, command: ConnectionCommand) -> Result
         ConnectionCommand::Set(args) => {
             let connection = connection(*args)?;
             sign::change(&tenant, Change::ConnectionSet(connection)).await.map(drop)
+        }
+        ConnectionCommand::Test { name, timeout } => {
+            let patience = Duration::from_secs(timeout);
+            test_connection::test(&tenant, name, patience, context.json).await
         }
         ConnectionCommand::List => {
             let records: Vec<_> = tenant.charter.connections().collect();

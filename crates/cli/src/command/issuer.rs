@@ -73,13 +73,7 @@ pub(super) async fn discover(
 ) -> Result<Issuer, Failure> {
     let discovery = login::discover(login, ca).await?;
     let algorithms = algorithms(&args.algorithms, &discovery.algorithms)?;
-    let operations = vec![
-        Operation::RunStart,
-        Operation::RunResume,
-        Operation::RunCancel,
-        Operation::RunApprove,
-        Operation::CharterAppend,
-    ];
+    let operations = Operation::ALL.to_vec();
     let issuer = Issuer {
         iss: login.iss.clone(),
         keys: if args.pin_keys { discovery.keys().await? } else { Vec::new() },

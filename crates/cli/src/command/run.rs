@@ -99,12 +99,7 @@ async fn start(
         Failure::new("automation-unknown", format!("no automation `{automation}` is published"))
             .with_remedy("publish it with `writ automation publish`")
     })?;
-    let group = tenant
-        .charter
-        .runners()
-        .next()
-        .map(|runner| runner.group)
-        .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))?;
+    let group = tenant.runner_group()?;
     let run_key = new_run_key()?;
     let writ = sign::writ(
         tenant,
@@ -145,10 +140,7 @@ fn new_run_key() -> Result<RunKey, Failure> {
 
 /// Signs, orders, and waits until the run has ended one way or another.
 async fn cancel(tenant: &Tenant, run: RunId) -> Result<(), Failure> {
-    let runner = tenant.charter.runners().next();
-    let group = runner
-        .map(|runner| runner.group)
-        .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))?;
+    let group = tenant.runner_group()?;
     let writ = sign::writ(tenant, Order::RunCancel { aud: group, res: run })?;
     let order = RunOrder { writ, idc: tenant.session.idc.clone() };
     tenant.server.post_only(&tenant.path(&format!("/runs/{run}/cancel")), &order).await?;
@@ -168,12 +160,7 @@ async fn resume(tenant: &Tenant, run: RunId, decision: ResumeDecision) -> Result
     let (Some(step), Some(attempt)) = (status.step, status.attempt) else {
         return Err(Failure::new("run-not-suspended", format!("{run} is not suspended")));
     };
-    let group = tenant
-        .charter
-        .runners()
-        .next()
-        .map(|runner| runner.group)
-        .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))?;
+    let group = tenant.runner_group()?;
     let order = Order::RunResume { aud: group, res: run, step, attempt, decision };
     let writ = sign::writ(tenant, order)?;
     let order = RunOrder { writ, idc: tenant.session.idc.clone() };
@@ -235,7 +222,7 @@ fn failed_call(tenant: &Tenant, status: &RunStatus) -> String {
         let said: Statement = UnverifiedJws::parse(compact).and_then(|jws| jws.peek()).ok()?;
         match said.says {
             Says::Receipt(receipt) => Some(receipt.done),
-            Says::Acceptance(_) | Says::Refusal(_) => None,
+            Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_) => None,
         }
     });
     for done in receipts {
@@ -288,6 +275,12 @@ fn say(says: &Says) -> String {
             format!("accepted: {}", acceptance.decision.because.join("; "))
         }
         Says::Refusal(refusal) => format!("refused: {}: {}", refusal.code, refusal.reason),
+        Says::Tested(tested) => {
+            format!(
+                "{} tested by {}: {:?}",
+                tested.connection.name, tested.principal, tested.outcome
+            )
+        }
         Says::Receipt(receipt) => match &receipt.done {
             Done::Action(done) => format!(
                 "{} called {} through {}: {:?}",

@@ -96,13 +96,7 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
             Failure::because("jail", "the jail did not start", &error)
                 .with_remedy("run `writ doctor`; for development, `writ dev --isolation degraded`")
         })?;
-    let operations = vec![
-        Operation::RunStart,
-        Operation::RunResume,
-        Operation::RunCancel,
-        Operation::RunApprove,
-        Operation::CharterAppend,
-    ];
+    let operations = Operation::ALL.to_vec();
     let owner = |sub: &str| Principal { iss: issuer_url.to_owned(), sub: sub.to_owned() };
     Ok(Genesis {
         roots: Vec::new(),

@@ -240,7 +240,10 @@ async fn converse<T>(
 
 /// The header that carries the credential, as the connection's kind says: RFC 6750 §2.1, RFC 7617 §2, or
 /// a header of the service's own.
-fn placed(kind: &ConnectionKind, credential: &SecretBytes) -> Option<(HeaderName, HeaderValue)> {
+pub(super) fn placed(
+    kind: &ConnectionKind,
+    credential: &SecretBytes,
+) -> Option<(HeaderName, HeaderValue)> {
     let mut text = Zeroizing::new(Vec::new());
     let name = match kind {
         ConnectionKind::Bearer => {

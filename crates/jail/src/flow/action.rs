@@ -15,14 +15,11 @@ use writ_model::{
     pack::{Action, Effect, Idempotency, Pack},
 };
 
-use super::{Jail, PermittedCall, Refusing};
+use super::{CALL_TIMEOUT_S, Jail, PermittedCall, Refusing};
 use crate::{
     runs::{AcceptedRun, StepPermit},
     state::{Attempt, Record},
 };
-
-/// Seconds that a cell has for its one call.
-const CALL_TIMEOUT_S: u32 = 30;
 
 impl Jail {
     /// The stages of a call: accepted for it, permitted now, not done before, remembered.

@@ -102,7 +102,7 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(approve.writ.as_bytes());
-        if let Some(known) = self.state.memory().resumed.get(&digest) {
+        if let Some(known) = self.state.memory().answered.get(&digest) {
             let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
             return Ok(JailReply::Statement { statement });
         }

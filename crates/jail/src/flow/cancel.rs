@@ -22,9 +22,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(cancel.writ.as_bytes());
-        if let Some(known) = self.state.memory().resumed.get(&digest) {
-            let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
-            return Ok(JailReply::Statement { statement });
+        if let Some(statement) = self.answered(digest) {
+            return Ok(statement);
         }
         let (cancelled, used) = self
             .check_cancel(cancel, now)

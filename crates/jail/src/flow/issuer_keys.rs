@@ -61,6 +61,7 @@ impl Jail {
             | JailRequest::CancelRun(order)
             | JailRequest::ApproveRun(order) => &order.idc,
             JailRequest::MayRead(read) | JailRequest::MayReadApproval(read) => &read.idc,
+            JailRequest::TestConnection(order) => &order.idc,
             JailRequest::Cosign { candidate } => match &**candidate {
                 UnverifiedEntry::Writ { idc, .. } => idc,
                 UnverifiedEntry::Roots { .. } => return None,

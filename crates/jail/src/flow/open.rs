@@ -94,7 +94,8 @@ impl Jail {
         let (Order::RunStart { aud, .. }
         | Order::RunResume { aud, .. }
         | Order::RunCancel { aud, .. }
-        | Order::RunApprove { aud, .. }) = &writ.claims().order
+        | Order::RunApprove { aud, .. }
+        | Order::ConnectionTest { aud, .. }) = &writ.claims().order
         else {
             return Err(Refusing::signed("writ-operation", "the writ is not for a runner"));
         };
@@ -119,7 +120,7 @@ impl Jail {
         let claims = writ.claims();
         let memory = self.state.memory();
         let answered =
-            memory.accepted.contains_key(&digest) || memory.resumed.contains_key(&digest);
+            memory.accepted.contains_key(&digest) || memory.answered.contains_key(&digest);
         let finished = memory.closed.contains_key(&writ.run_id());
         if finished || (memory.used.contains_key(&claims.jti) && !answered) {
             return Err(Refusing::signed("writ-replayed", "the writ was used before"));
@@ -202,9 +203,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(resume.writ.as_bytes());
-        if let Some(known) = self.state.memory().resumed.get(&digest) {
-            let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
-            return Ok(JailReply::Statement { statement });
+        if let Some(statement) = self.answered(digest) {
+            return Ok(statement);
         }
         let (resumed, used) = self
             .check_resume(resume, digest, now)
@@ -303,7 +303,7 @@ impl Jail {
     pub(super) fn own_acceptance(&self, compact: &str) -> Result<Acceptance, Refusing> {
         match &self.own_statement(compact)?.statement().says {
             Says::Acceptance(acceptance) => Ok(acceptance.clone()),
-            Says::Refusal(_) | Says::Receipt(_) => {
+            Says::Refusal(_) | Says::Receipt(_) | Says::Tested(_) => {
                 Err(Refusing::signed("acceptance-foreign", "the statement is no acceptance"))
             }
         }

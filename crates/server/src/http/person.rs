@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use writ_api::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, Problem, RunList,
-    RunOrder, RunStatus, StartRunOrder, StartedRun,
+    RunOrder, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
 };
 use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
@@ -143,6 +143,31 @@ async fn ordered(
     let run: RunId = run.parse().map_err(|_| no_such_run())?;
     app.learn_keys(&tenant, &order.idc).await;
     Ok((tenant, run))
+}
+
+/// `POST /connections/test`: the writ in the body says who.
+pub(super) async fn test_connection(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    Json(body): Json<TestConnectionOrder>,
+) -> Result<StatusCode, Failure> {
+    let tenant = app.tenant(&ten)?;
+    app.learn_keys(&tenant, &body.idc).await;
+    flow::test_connection(&tenant, &body)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `GET /connections/tests/{writ}`: what may not be seen is not there.
+pub(super) async fn connection_test(
+    State(app): State<Arc<App>>,
+    Path((ten, writ)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<TestStatus>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let idc = app.person(&tenant, &original(&request)).await?;
+    let malformed = |_| Problem::new(400, "test-unknown", "a test is named by its writ's digest");
+    let writ: Digest = writ.parse().map_err(malformed)?;
+    Ok(Json(flow::test_status(&tenant, idc.actor(), writ)?))
 }
 
 /// `GET /runs`: those that the caller may see.

@@ -36,7 +36,8 @@ fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
-fn use_jti(
+/// Spends a `jti`.
+pub(super) fn use_jti(
     transaction: &rusqlite::Transaction<'_>,
     jti: &str,
     until: UnixTime,
@@ -48,7 +49,8 @@ fn use_jti(
     if new == 1 { Ok(()) } else { Err(StoreError::Replayed) }
 }
 
-fn record_writ(
+/// Records a writ and what was decided about it.
+pub(super) fn record_writ(
     transaction: &rusqlite::Transaction<'_>,
     record: &WritRecord,
     note: &DecisionNote,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The schema that this program reads and writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE charter (
@@ -36,7 +36,15 @@ const TABLES: &str = "
         size INTEGER PRIMARY KEY, compact TEXT NOT NULL) STRICT;
 ";
 
-/// Makes the tables in a new file, and refuses a file of another version.
+/// What version 2 added.
+const TABLES_2: &str = "
+    CREATE TABLE connection_test (
+        writ TEXT PRIMARY KEY, runner_group TEXT NOT NULL, connection TEXT NOT NULL,
+        sealed_order TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, statement TEXT, code TEXT,
+        reason TEXT) STRICT;
+";
+
+/// Makes the tables in a new file, adds what an older one lacks, and refuses a file of another version.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -48,11 +56,32 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         VERSION => Ok(()),
-        0 => {
-            let version = format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
-            connection.execute_batch(&version)?;
-            Ok(())
-        }
+        0 => make(connection, &[TABLES, TABLES_2]),
+        1 => make(connection, &[TABLES_2]),
         found => Err(StoreError::Version { found, known: VERSION }),
+    }
+}
+
+fn make(connection: &Connection, tables: &[&str]) -> Result<(), StoreError> {
+    let tables = tables.concat();
+    let version = format!("BEGIN; {tables} PRAGMA user_version = {VERSION}; COMMIT;");
+    Ok(connection.execute_batch(&version)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_gets_what_it_lacks_and_a_newer_one_is_refused() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&format!("{TABLES} PRAGMA user_version = 1;")).unwrap();
+
+        prepare(&connection).unwrap();
+
+        connection.execute_batch("SELECT writ FROM connection_test").unwrap();
+        prepare(&connection).unwrap();
+        connection.execute_batch("PRAGMA user_version = 3").unwrap();
+        assert!(matches!(prepare(&connection), Err(StoreError::Version { found: 3, .. })));
     }
 }

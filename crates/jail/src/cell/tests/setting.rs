@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use writ_confine::Channel;
 use writ_jail_link::{
-    BrokerRefusal, BrokerReply, BrokerRequest, CellOutcome, FailedStep, decode, encode,
+    BrokerRefusal, BrokerReply, BrokerRequest, CellOutcome, ConnectionTried, FailedStep, decode,
+    encode,
 };
 
 use super::{
@@ -117,6 +118,17 @@ impl Setting {
         self.outcome_of(&json!({ "http": {
             "call": call, "parameters": parameters, "connection": connection, "timeout_s": 20,
         }}))
+    }
+
+    /// Tests the connection as the confined process does.
+    pub(in crate::cell) fn tried(&self) -> ConnectionTried {
+        let Value::Object(order) = &self.order else { panic!("an order is an object") };
+        let (connection, timeout_s) = (&order["connection"], &order["timeout_s"]);
+        let task = json!({ "test": { "connection": connection, "timeout_s": timeout_s } });
+        match self.outcome_of(&task) {
+            CellOutcome::Output(tried) => serde_json::from_value(tried).unwrap(),
+            CellOutcome::Failed(failed) => panic!("no test: {failed:?}"),
+        }
     }
 
     fn outcome_of(&self, task: &Value) -> CellOutcome {
