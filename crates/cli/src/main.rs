@@ -14,6 +14,7 @@ mod output;
 mod place;
 mod session;
 mod sign;
+mod ssh_agent;
 mod tenant;
 
 use std::process::ExitCode;

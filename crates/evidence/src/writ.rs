@@ -21,6 +21,7 @@ use writ_model::{
 
 use crate::{
     idc::VerifiedIdc,
+    issuer::LoginTooWeak,
     jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
     key::{SigningError, SigningKey},
 };
@@ -173,9 +174,9 @@ pub enum WritError {
     /// It is from the future, or lives longer than 300 s.
     #[error("writ's lifetime is refused: it is from the future or longer than 300 s")]
     Lifetime,
-    /// The signer's client id may not sign for this operation.
-    #[error("this login may not sign for this operation")]
-    Client,
+    /// The login may not sign for this operation, or is not strong enough to.
+    #[error("{0}")]
+    Login(LoginTooWeak),
 }
 
 impl WritError {
@@ -189,7 +190,7 @@ impl WritError {
             Self::Signer => "writ-signer",
             Self::Expired => "writ-expired",
             Self::Lifetime => "writ-lifetime",
-            Self::Client => "writ-client",
+            Self::Login(error) => error.code(),
         }
     }
 }
@@ -267,10 +268,7 @@ fn check_binding(claims: &WritClaims, idc: &VerifiedIdc, ten: TenantId) -> Resul
     if &claims.principal != idc.principal() || claims.idc != idc.digest() {
         return Err(WritError::Signer);
     }
-    if !idc.may_sign(claims.order.operation()) {
-        return Err(WritError::Client);
-    }
-    Ok(())
+    idc.may_sign(claims.order.operation()).map_err(WritError::Login)
 }
 
 fn check_time(claims: &WritClaims, now: UnixTime) -> Result<(), WritError> {
