@@ -179,7 +179,7 @@ fn check_nonce(tokens: &Tokens, request: &Request) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new("login", "the identity provider did not put our nonce into the ID token")
-        .with_remedy("use a client at the provider that allows OpenID Connect's code flow"))
+        .with_remedy("use the code flow of OpenID Connect; some providers forget the nonce in the device flow"))
 }
 
 fn commitment(key: &SigningKey, random: &SystemRandom) -> Result<String, Failure> {
