@@ -1,4 +1,4 @@
-//! Signers and verifiers that are not ours: npm `jose` and `dpop`, PyPI `joserfc`.
+//! Signers and verifiers that are not ours: `jose` and `dpop` for Node.js, `joserfc` for CPython.
 //!
 //! Each runs a script of `testkit/fixtures` over a batch of orders. Keys are made for one test.
 
@@ -15,9 +15,9 @@ use crate::world::{parts, sources};
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
-    /// npm `jose`, on Node.js.
+    /// `jose`, on Node.js.
     Jose,
-    /// PyPI `joserfc`, on `CPython`.
+    /// `joserfc`, on CPython.
     Joserfc,
 }
 

@@ -1,7 +1,7 @@
 //! What other implementations sign is verified here, and what is signed here they verify; what neither
 //! signed, both refuse.
 //!
-//! The others: npm `jose` and `dpop` (what a console would run), PyPI `joserfc`.
+//! The others: `jose` and `dpop` of npm (what a console would run), and `joserfc` for CPython.
 
 #![cfg(test)]
 

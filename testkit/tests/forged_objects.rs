@@ -227,13 +227,13 @@ fn an_object_in_another_spelling_is_another_object_and_refused() {
         let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let index = alphabet.find(last).unwrap();
         let other = alphabet.chars().nth(index + 1).unwrap();
-        let trailing = format!("{}{other}", &signature[..signature.len() - 1]);
+        let trailing = format!("{}{other}", signature.strip_suffix(last).unwrap());
         for (name, forged) in [
             ("padding", format!("{header}.{payload}.{signature}==")),
             ("bits after the end", format!("{header}.{payload}.{trailing}")),
             ("white space", format!("{header}.{payload}.{signature}\n")),
             ("white space before", format!(" {writ}")),
-            ("the other alphabet", format!("{header}.{payload}.+/{}", &signature[2..])),
+            ("the other alphabet", format!("{header}.{payload}.+/{}", signature.split_at(2).1)),
             ("two parts", format!("{header}.{signature}")),
             ("four parts", format!("{writ}.")),
             ("five parts", format!("{writ}.{payload}.{signature}")),
@@ -249,7 +249,8 @@ fn an_object_in_another_spelling_is_another_object_and_refused() {
 fn json_that_two_readers_could_read_differently_is_refused() {
     for signer in signers() {
         let (header, claims) = (signer.header().to_string(), signer.claims().to_string());
-        let twice = |text: &str, member: &str| format!("{},{member}}}", &text[..text.len() - 1]);
+        let twice =
+            |text: &str, member: &str| format!("{},{member}}}", text.strip_suffix('}').unwrap());
         for (name, forged) in [
             ("a member twice", twice(&header, r#""alg":"none""#)),
             ("a member twice, spelled otherwise", twice(&header, r#""\u0061lg":"none""#)),

@@ -55,7 +55,7 @@ fn change_charter(world: &World, session: &str, variables: &[(&str, &str)]) -> O
     world.try_writ_with(&words, b"", variables).unwrap()
 }
 
-/// A real agent of OpenSSH's; ended by its pid.
+/// A real `ssh-agent`; ended by its pid.
 struct SshAgent {
     process: Child,
     socket: String,
@@ -80,7 +80,7 @@ impl SshAgent {
         Self { process, socket, folder: folder.to_owned() }
     }
 
-    /// Makes a key, adds it, and returns its fingerprint as OpenSSH prints it.
+    /// Makes a key, adds it, and returns its fingerprint as `ssh-keygen` prints it.
     fn add(&self, kind: &str) -> String {
         let path =
             self.folder.join(format!("id_{kind}_{}", fs::read_dir(&self.folder).unwrap().count()));

@@ -128,13 +128,12 @@ async fn log_in_as_workload(ca: Option<&[u8]>, args: &LoginArgs) -> Result<Sessi
 /// The login's key, a new one or one of the SSH agent's, and the commitment to it.
 fn committed(args: &LoginArgs) -> Result<(KeyHolder, String), Failure> {
     let random = SystemRandom::new();
-    let holder = match &args.ssh_agent {
-        Some(named) => KeyHolder::SshAgent(ssh_agent::choose(named)?),
-        None => {
-            let document = Ed25519KeyPair::generate_pkcs8(&random)
-                .map_err(|_| Failure::new("random", "the random source failed"))?;
-            KeyHolder::File(Zeroizing::new(document.as_ref().to_vec()))
-        }
+    let holder = if let Some(named) = &args.ssh_agent {
+        KeyHolder::SshAgent(ssh_agent::choose(named)?)
+    } else {
+        let document = Ed25519KeyPair::generate_pkcs8(&random)
+            .map_err(|_| Failure::new("random", "the random source failed"))?;
+        KeyHolder::File(Zeroizing::new(document.as_ref().to_vec()))
     };
     let cic = commitment(&holder.key()?, &random)?;
     Ok((holder, cic))

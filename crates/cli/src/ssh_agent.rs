@@ -27,7 +27,7 @@ const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
-/// Longest answer of an agent, in bytes, as OpenSSH's own.
+/// Longest answer of an agent, in bytes: what `ssh` itself takes.
 const ANSWER_MAX: usize = 256 * 1024;
 /// How long an agent may take: it may ask the person first.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -186,7 +186,9 @@ mod tests {
 
     fn answer(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
         let mut bytes = vec![kind];
-        parts.iter().for_each(|part| put(&mut bytes, part));
+        for part in parts {
+            put(&mut bytes, part);
+        }
         bytes
     }
 

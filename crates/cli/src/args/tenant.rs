@@ -10,7 +10,7 @@ use writ_model::Cidr;
 #[derive(Debug, Subcommand)]
 pub(crate) enum IssuerCommand {
     /// Make or replace an identity provider of the tenant; root keys sign it.
-    Set(IssuerSetArgs),
+    Set(Box<IssuerSetArgs>),
     /// List the tenant's identity providers.
     List,
 }
