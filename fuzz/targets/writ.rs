@@ -71,22 +71,14 @@ fn fixture() -> &'static Fixture {
             order: Order::CharterAppend { cnt: sha256(b"body") },
         };
         let writ = writ::sign(&order, &person, &SystemRandom::new()).expect("it signs");
+        let clients = vec![IssuerClient::new("writ-cli", vec![Operation::CharterAppend])];
         let issuers = vec![Issuer {
-            iss: ISS.to_owned(),
             keys: vec![IssuerKey {
                 kid: "k1".to_owned(),
                 jwk: issuer.public().clone().into(),
             }],
-            jwks: None,
-            algorithms: IdTokenAlgorithm::ALL.to_vec(),
-            clients: vec![IssuerClient {
-                client_id: "writ-cli".to_owned(),
-                operations: vec![Operation::CharterAppend],
-            }],
-            max_age_s: 3600,
-            session_max_s: 43_200,
-            subject_claim: "sub".to_owned(),
             groups_claim: Some("groups".to_owned()),
+            ..Issuer::new(ISS, IdTokenAlgorithm::ALL.to_vec(), clients)
         }];
         let parts = [idc.id_token, idc.cic, writ];
         Fixture { issuers, ten, parts, attacker: key(3) }

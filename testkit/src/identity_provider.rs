@@ -188,6 +188,52 @@ impl Person {
         bail!("the provider sends the browser around for ever")
     }
 
+    /// Opens the address of the device flow at `oidc-provider` on a device of their own, enters the code,
+    /// and logs in as `name` (RFC 8628 §3.3).
+    ///
+    /// # Errors
+    ///
+    /// The provider does not take the code or does not let them in.
+    pub async fn confirm_device(&mut self, address: &str, code: &str, name: &str) -> Result<()> {
+        let start: Url = address.parse()?;
+        let mut url = start.clone();
+        let mut page = self.get(&url).await?.text().await?;
+        for _ in 0..20 {
+            if let Some(xsrf) = between(&page, r#"name="xsrf" value=""#, "\"") {
+                let form = [("xsrf", xsrf), ("user_code", code), ("confirm", "yes")];
+                url = self.submit(&start, &form).await?;
+            } else if page.contains(r#"name="prompt""#) {
+                url = self.fill_in(&url, &page, name).await?;
+            } else {
+                ensure!(page.contains("Sign-in Success"), "{page}");
+                return Ok(());
+            }
+            let mut answer = self.get(&url).await?;
+            while let Some(location) = answer.headers().get(header::LOCATION) {
+                url = url.join(location.to_str()?)?;
+                answer = self.get(&url).await?;
+            }
+            page = answer.text().await?;
+        }
+        bail!("the provider sends the browser around for ever")
+    }
+
+    /// Posts a form; returns where the answer sends the browser.
+    async fn submit(&mut self, url: &Url, form: &[(&str, &str)]) -> Result<Url> {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form {
+            body.append_pair(name, value);
+        }
+        let request = self.http.post(url.clone()).header(header::COOKIE, self.cookie_header());
+        let request = request
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body.finish());
+        let answer = request.send().await?;
+        self.keep_cookies(&answer);
+        let location = answer.headers().get(header::LOCATION).context("the form was refused")?;
+        Ok(url.join(location.to_str()?)?)
+    }
+
     /// glewlwyd's own page logs in by a call, and says so in the query.
     async fn log_in_at_glewlwyd(&mut self, url: &mut Url, name: &str) -> Result<()> {
         let body = serde_json::json!({ "username": name, "password": "correct horse battery" });
@@ -204,19 +250,11 @@ impl Person {
             .into_iter()
             .find(|prompt| page.contains(&format!(r#"name="prompt" value="{prompt}""#)))
             .with_context(|| format!("no form at {}: {page}", url.path()))?;
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("prompt", prompt);
+        let mut form = vec![("prompt", prompt)];
         if prompt == "login" {
-            form.append_pair("login", name).append_pair("password", "any");
+            form.extend([("login", name), ("password", "any")]);
         }
-        let request = self.http.post(url.clone()).header(header::COOKIE, self.cookie_header());
-        let request = request
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.finish());
-        let answer = request.send().await?;
-        self.keep_cookies(&answer);
-        let location = answer.headers().get(header::LOCATION).context("the form was refused")?;
-        Ok(url.join(location.to_str()?)?)
+        self.submit(url, &form).await
     }
 
     async fn get(&mut self, url: &Url) -> Result<Response> {
@@ -244,4 +282,8 @@ impl Person {
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("; ")
     }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    Some(text.split_once(before)?.1.split_once(after)?.0)
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a stand-in reads JSON that tests sent")]
 
+pub mod foreign;
 pub mod github_stand_in;
 pub mod hostile;
 pub mod identity_provider;

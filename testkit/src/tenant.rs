@@ -61,18 +61,16 @@ impl Tenant {
             roots: vec![root.public().clone()],
             threshold: 1,
             issuers: vec![Issuer {
-                iss: ISSUER.to_owned(),
                 keys: vec![IssuerKey {
                     kid: issuer.public().thumbprint().to_string(),
                     jwk: issuer.public().clone().into(),
                 }],
-                clients: vec![IssuerClient { client_id: "writ-cli".to_owned(), operations }],
-                jwks: None,
-                algorithms: vec![IdTokenAlgorithm::Es256, IdTokenAlgorithm::EdDsa],
-                max_age_s: 3600,
-                session_max_s: 12 * 3600,
-                subject_claim: "sub".to_owned(),
                 groups_claim: Some("groups".to_owned()),
+                ..Issuer::new(
+                    ISSUER,
+                    vec![IdTokenAlgorithm::Es256, IdTokenAlgorithm::EdDsa],
+                    vec![IssuerClient::new("writ-cli", operations)],
+                )
             }],
             owners: vec![Principal { iss: ISSUER.to_owned(), sub: "owner".to_owned() }],
             runner: RunnerEnrollment {

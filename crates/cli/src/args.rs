@@ -1,6 +1,7 @@
 //! Everything that can be said to `writ`.
 
 mod charter;
+mod login;
 mod service;
 mod tenant;
 
@@ -12,6 +13,7 @@ pub(crate) use charter::{
     CharterCommand, GroupCommand, RootCommand, RootSigning, RunnersCommand, SuspendArgs,
     WitnessCommand,
 };
+pub(crate) use login::{LoginArgs, SessionsCommand};
 pub(crate) use service::{
     ConfigCommand, DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs,
 };
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     Logout,
     /// Say who is logged in, and until when.
     Whoami,
+    /// The logins that this folder keeps.
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Identity providers that the tenant believes.
     #[command(subcommand)]
     Issuer(IssuerCommand),
@@ -149,30 +154,6 @@ impl Command {
     /// Whether the command serves rather than answers.
     pub(crate) const fn is_service(&self) -> bool {
         matches!(self, Self::Server(_) | Self::Gateway(_) | Self::Runner(_) | Self::DevIdp(_))
-    }
-}
-
-/// `writ login`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct LoginArgs {
-    /// The issuer to log in at; the folder's first unless given.
-    #[arg(long)]
-    pub(crate) issuer: Option<String>,
-    /// Who to log in as, at the development identity provider only.
-    #[arg(long = "as", default_value = "owner", value_name = "SUBJECT")]
-    pub(crate) subject: String,
-    /// Only print the address; open no browser.
-    #[arg(long)]
-    pub(crate) no_browser: bool,
-    /// The loopback port that the provider sends its answer to, where it knows one exact redirect.
-    #[arg(long)]
-    pub(crate) callback_port: Option<u16>,
-}
-
-impl LoginArgs {
-    /// A login at the development identity provider.
-    pub(crate) fn development(subject: &str) -> Self {
-        Self { issuer: None, subject: subject.to_owned(), no_browser: true, callback_port: None }
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Login(args) => login::log_in(&context, &args).await,
         Command::Logout => login::log_out(&context),
         Command::Whoami => login::whoami(&context).await,
+        Command::Sessions(command) => login::sessions(&context, command),
         Command::Issuer(command) => issuer::run(&context, command).await,
         Command::Root(command) => root::root(&context, command).await,
         Command::Witness(command) => root::witness(&context, command).await,

@@ -15,6 +15,7 @@ mod place;
 mod proposal;
 mod session;
 mod sign;
+mod ssh_agent;
 mod tenant;
 
 use std::process::ExitCode;

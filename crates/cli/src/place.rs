@@ -58,6 +58,9 @@ pub(crate) struct LoginIssuer {
     /// The loopback port for its answer, if it knows one exact redirect; 0 is any.
     #[serde(default)]
     pub(crate) callback_port: u16,
+    /// Its client id of the device flow, if the charter lists one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device_client_id: Option<String>,
     /// Scopes to ask for beside `openid`, such as one that brings groups into the ID token.
     #[serde(default)]
     pub(crate) scopes: Vec<String>,
@@ -122,6 +125,7 @@ impl Place {
             iss: issuer_url.clone(),
             client_id: client_id.clone(),
             callback_port: 0,
+            device_client_id: None,
             scopes: Vec::new(),
         };
         // A listed issuer says more than the first one's name alone.

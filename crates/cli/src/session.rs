@@ -1,4 +1,4 @@
-//! A login on this machine: a key in a 0600 file and the credential that vouches for it.
+//! A login on this machine: a key in a 0600 file or in the SSH agent, and the credential that vouches for it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use writ_evidence::{
     idc::UnverifiedIdc,
     jws::UnverifiedJws,
-    key::{Algorithm, SigningKey},
+    key::{Algorithm, PublicKey, SigningKey},
 };
 use writ_model::UnixTime;
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::{
     failure::{EXIT_NOT_LOGGED_IN, Failure},
     place::Place,
+    ssh_agent,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -27,7 +28,11 @@ use crate::{
 struct Stored {
     idc: UnverifiedIdc,
     /// PKCS#8 of an Ed25519 key, base64url.
-    key: Zeroizing<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Zeroizing<String>>,
+    /// The key of the SSH agent's that signs instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ssh_agent: Option<PublicKey>,
     /// What extends the login at its provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh: Option<Refresh>,
@@ -39,6 +44,9 @@ struct Stored {
 pub(crate) struct Refresh {
     /// The issuer.
     pub(crate) iss: String,
+    /// The client id that the login went through, if it is not the folder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
     /// The refresh token (RFC 6749 §1.5).
     pub(crate) token: Zeroizing<String>,
 }
@@ -47,16 +55,38 @@ pub(crate) struct Refresh {
 pub(crate) struct Session {
     pub(crate) idc: UnverifiedIdc,
     pub(crate) refresh: Option<Refresh>,
-    pkcs8: Zeroizing<Vec<u8>>,
+    holder: KeyHolder,
+}
+
+/// Where a login's key is.
+pub(crate) enum KeyHolder {
+    /// In the session's file: PKCS#8 of an Ed25519 key.
+    File(Zeroizing<Vec<u8>>),
+    /// In the SSH agent.
+    SshAgent(PublicKey),
+}
+
+impl KeyHolder {
+    /// The key, to sign with.
+    pub(crate) fn key(&self) -> Result<SigningKey, Failure> {
+        match self {
+            Self::File(pkcs8) => SigningKey::from_pkcs8(Algorithm::EdDsa, pkcs8).map_err(|error| {
+                Failure::because("session", "the stored key is not usable", &error)
+            }),
+            Self::SshAgent(public) => ssh_agent::signing_key(public).ok_or_else(|| {
+                Failure::new("session", "the login's key is none that an SSH agent signs with")
+            }),
+        }
+    }
 }
 
 impl Session {
     pub(crate) const fn new(
         idc: UnverifiedIdc,
-        pkcs8: Zeroizing<Vec<u8>>,
+        holder: KeyHolder,
         refresh: Option<Refresh>,
     ) -> Self {
-        Self { idc, refresh, pkcs8 }
+        Self { idc, refresh, holder }
     }
 
     /// Until when the newest ID token lives, as it says itself.
@@ -72,8 +102,7 @@ impl Session {
 
     /// The key.
     pub(crate) fn key(&self) -> Result<SigningKey, Failure> {
-        SigningKey::from_pkcs8(Algorithm::EdDsa, &self.pkcs8)
-            .map_err(|error| Failure::because("session", "the stored key is not usable", &error))
+        self.holder.key()
     }
 
     fn path(place: &Place, name: &str) -> Result<PathBuf, Failure> {
@@ -100,8 +129,15 @@ impl Session {
         }
         let malformed = || Failure::new("session", "the stored login is malformed");
         let stored: Stored = serde_json::from_slice(&text).map_err(|_| malformed())?;
-        let pkcs8 = URL_SAFE_NO_PAD.decode(stored.key.as_bytes()).map_err(|_| malformed())?;
-        Ok(Self { idc: stored.idc, refresh: stored.refresh, pkcs8: Zeroizing::new(pkcs8) })
+        let holder = match (stored.key, stored.ssh_agent) {
+            (Some(key), None) => {
+                let pkcs8 = URL_SAFE_NO_PAD.decode(key.as_bytes()).map_err(|_| malformed())?;
+                KeyHolder::File(Zeroizing::new(pkcs8))
+            }
+            (None, Some(public)) => KeyHolder::SshAgent(public),
+            (Some(_), Some(_)) | (None, None) => return Err(malformed()),
+        };
+        Ok(Self { idc: stored.idc, refresh: stored.refresh, holder })
     }
 
     /// Writes a login.
@@ -110,8 +146,14 @@ impl Session {
         let failed = |error: &dyn std::error::Error| {
             Failure::because("session", &format!("cannot write `{}`", path.display()), error)
         };
-        let key = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.pkcs8));
-        let stored = Stored { idc: self.idc.clone(), key, refresh: self.refresh.clone() };
+        let (key, ssh_agent) = match &self.holder {
+            KeyHolder::File(pkcs8) => {
+                (Some(Zeroizing::new(URL_SAFE_NO_PAD.encode(&**pkcs8))), None)
+            }
+            KeyHolder::SshAgent(public) => (None, Some(public.clone())),
+        };
+        let (idc, refresh) = (self.idc.clone(), self.refresh.clone());
+        let stored = Stored { idc, key, ssh_agent, refresh };
         let text = Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| failed(&error))?);
         fs::create_dir_all(place.folder.join("sessions")).map_err(|error| failed(&error))?;
         let next = path.with_extension("next");
@@ -124,6 +166,34 @@ impl Session {
             .and_then(|mut file| file.write_all(&text))
             .and_then(|()| fs::rename(&next, &path))
             .map_err(|error| failed(&error))
+    }
+
+    /// The names of the logins that a folder keeps, in their order.
+    pub(crate) fn names(place: &Place) -> Result<Vec<String>, Failure> {
+        let folder = place.folder.join("sessions");
+        let listed = match fs::read_dir(&folder) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(Failure::because("session", "cannot list the sessions", &error));
+            }
+        };
+        let name = |entry: fs::DirEntry| {
+            let path = entry.path();
+            let is_session = path.extension().is_some_and(|extension| extension == "json");
+            path.file_stem().filter(|_| is_session)?.to_str().map(str::to_owned)
+        };
+        let mut names: Vec<String> = listed.filter_map(Result::ok).filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Where its key is, for people.
+    pub(crate) const fn key_place(&self) -> &'static str {
+        match self.holder {
+            KeyHolder::File(_) => "file",
+            KeyHolder::SshAgent(_) => "ssh-agent",
+        }
     }
 
     /// Forgets a login.

@@ -2,16 +2,18 @@
 //!
 //! In: an ID token and a commitment, the charter's issuers, and `now`. Out: [`VerifiedIdc`].
 //! The ID token's `nonce` commits to a key (`OpenPubkey`'s construction, DESIGN §3.1), so an
-//! unmodified OpenID provider vouches for it.
+//! unmodified OpenID provider vouches for it. A workload, whose platform lets it choose the audience of
+//! its token but no nonce, commits in `aud`.
 //!
 //! Invariants:
 //! * signing keys come from the issuer's own record in the charter, never from the token;
 //! * *fresh* means `now < min(exp, iat + the issuer's maximum)`, with 60 s for clocks;
-//! * a principal is `(iss, sub)`, never an e-mail address.
+//! * a principal is `(iss, sub)`, never an e-mail address;
+//! * a workload holds no groups, and its token is never refreshed: it asks for another.
 //!
 //! A refreshed ID token extends a login; it never moves one to another key, person or client.
 //!
-//! Not here: fetching keys, reading one token's claims (`token`), `workload` mode.
+//! Not here: fetching keys, reading one token's claims (`token`), which workload it is (`issuer`).
 
 mod token;
 
@@ -21,14 +23,17 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use writ_model::{Actor, Digest, Principal, UnixTime, limits::CLOCK_SKEW_S};
 
-use self::token::IdToken;
+use self::token::{Entry, Expected, IdToken};
 use crate::{
     digest::{sha256, sha256_parts},
-    issuer::{Issuer, TokenKeys},
+    issuer::{Issuer, LoginTooWeak, Requirement, Shown, TokenKeys},
     jws::{JwsError, ObjectType, UnverifiedJws},
     key::{KeyError, PublicKey},
     writ::Operation,
 };
+
+/// What stands before the commitment in a workload's `aud`.
+const AUDIENCE_PREFIX: &str = "writ:";
 
 /// How a key was bound to an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,19 @@ use crate::{
 pub enum IdcMode {
     /// The commitment stands in the ID token's `nonce`.
     Nonce,
+    /// The commitment stands in the token's `aud`, and alone there: [`audience_for`].
+    Workload,
+}
+
+impl IdcMode {
+    /// The mode, as written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nonce => "nonce",
+            Self::Workload => "workload",
+        }
+    }
 }
 
 /// An identity credential as it travels.
@@ -78,6 +96,15 @@ pub enum IdcError {
     /// The ID token is for another audience, or for several with no `azp` of ours.
     #[error("ID token is for another audience")]
     Audience,
+    /// A claim that the issuer's record pins is missing or another: the token is another customer's.
+    #[error("a claim of the ID token is not the one that the charter pins for its issuer")]
+    Pinned,
+    /// The token's audience is not the one that commits to this key, or not the only one.
+    #[error("token's one audience does not commit to this key")]
+    WorkloadAudience,
+    /// The issuer's record lists no workload that the token's claims are of.
+    #[error("the charter lists no workload with the claims of this token")]
+    UnknownWorkload,
     /// The ID token's nonce does not commit to this key.
     #[error("ID token's nonce does not commit to this key")]
     Nonce,
@@ -107,7 +134,9 @@ impl IdcError {
             Self::UnknownIssuer => "idc-issuer",
             Self::UnknownKey => "idc-issuer-key",
             Self::IdToken(_) => "idc-signature",
-            Self::Audience => "idc-audience",
+            Self::Audience | Self::WorkloadAudience => "idc-audience",
+            Self::UnknownWorkload => "idc-workload",
+            Self::Pinned => "idc-pinned-claim",
             Self::Nonce => "idc-nonce",
             Self::Claims(_) => "idc-claims",
             Self::Refreshed => "idc-refreshed",
@@ -122,7 +151,8 @@ impl IdcError {
 ///
 /// ```compile_fail,E0451
 /// fn forge(other: writ_evidence::idc::VerifiedIdc) -> writ_evidence::idc::VerifiedIdc {
-///     writ_evidence::idc::VerifiedIdc { client_id: "another".to_owned(), ..other }
+///     let digest = other.digest();
+///     writ_evidence::idc::VerifiedIdc { digest, ..other }
 /// }
 /// ```
 #[derive(Debug, Clone)]
@@ -131,17 +161,27 @@ pub struct VerifiedIdc {
     principal: Principal,
     groups: BTreeSet<String>,
     key: PublicKey,
-    client_id: String,
-    operations: Vec<Operation>,
+    rights: Rights,
+    shown: Shown,
+    verified_at: UnixTime,
     fresh_until: UnixTime,
+}
+
+/// What the issuer's record lets a credential sign.
+#[derive(Debug, Clone)]
+struct Rights {
+    through: String,
+    is_workload: bool,
+    operations: Vec<Operation>,
+    requires: Vec<Requirement>,
 }
 
 impl UnverifiedIdc {
     /// What names this credential: the digest of `mode.id_token.cic`.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let IdcMode::Nonce = self.mode;
-        sha256_parts(&[b"nonce.", self.id_token.as_bytes(), b".", self.cic.as_bytes()])
+        let mode = self.mode.as_str().as_bytes();
+        sha256_parts(&[mode, b".", self.id_token.as_bytes(), b".", self.cic.as_bytes()])
     }
 
     /// The issuer and the keys' ids that this credential names, unverified: what to fetch.
@@ -180,19 +220,20 @@ impl UnverifiedIdc {
         now: UnixTime,
     ) -> Result<VerifiedIdc, IdcError> {
         let (key, commitment) = self.verify_commitment()?;
-        let first = IdToken::verify(&self.id_token, issuers, keys)?;
-        if first.text("nonce") != Some(commitment.as_str()) {
-            return Err(IdcError::Nonce);
-        }
+        let first = self.verify_first(&commitment, (issuers, keys))?;
         first.check_begun(now)?;
-        let refreshed = match &self.refreshed {
-            None => None,
-            Some(compact) => Some(IdToken::verify(compact, issuers, keys)?),
+        let refreshed = match (&self.refreshed, self.mode) {
+            (None, _) => None,
+            (Some(compact), IdcMode::Nonce) => {
+                Some(IdToken::verify(compact, Expected::Client, (issuers, keys))?)
+            }
+            (Some(_), IdcMode::Workload) => return Err(IdcError::Refreshed),
         };
         if refreshed.as_ref().is_some_and(|later| !first.is_extended_by(later)) {
             return Err(IdcError::Refreshed);
         }
         let session_until = first.iat.plus(first.issuer.session_max_s);
+        let shown = Shown::read(&first.claims, &refreshed.as_ref().unwrap_or(&first).claims);
         let newest = refreshed.unwrap_or(first);
         newest.check_begun(now)?;
         if now >= newest.fresh_until().plus(CLOCK_SKEW_S) {
@@ -207,9 +248,31 @@ impl UnverifiedIdc {
             principal: newest.principal,
             groups: newest.groups,
             key,
-            client_id: newest.client.client_id.clone(),
-            operations: newest.client.operations.clone(),
+            rights: Rights::of(newest.entry),
+            shown,
+            verified_at: now,
         })
+    }
+
+    /// The first token, whose issuer thereby vouches for the key that `commitment` commits to.
+    fn verify_first<'i>(
+        &self,
+        commitment: &str,
+        believed: (&'i [Issuer], TokenKeys<'_>),
+    ) -> Result<IdToken<'i>, IdcError> {
+        match self.mode {
+            IdcMode::Nonce => {
+                let token = IdToken::verify(&self.id_token, Expected::Client, believed)?;
+                if token.text("nonce") != Some(commitment) {
+                    return Err(IdcError::Nonce);
+                }
+                Ok(token)
+            }
+            IdcMode::Workload => {
+                let audience = format!("{AUDIENCE_PREFIX}{commitment}");
+                IdToken::verify(&self.id_token, Expected::Commitment(&audience), believed)
+            }
+        }
     }
 
     /// The committed key, and the nonce that commits to it.
@@ -235,6 +298,35 @@ impl UnverifiedIdc {
 pub fn nonce_for(cic: &str) -> String {
     let protected = cic.split('.').next().unwrap_or_default();
     URL_SAFE_NO_PAD.encode(sha256(protected.as_bytes()).as_bytes())
+}
+
+/// The `aud` that commits to a workload's key: `writ:` and what [`nonce_for`] says.
+///
+/// `OpenPubkey` puts the bare commitment there for GitHub Actions (`providers/github_actions.go`, commit type
+/// `AUD_CLAIM`). The prefix makes it a URI as RFC 7519 §2 asks of what holds a colon, which a platform's own
+/// policy can allow by its beginning, and which no service that verifies tokens takes for its own name.
+#[must_use]
+pub fn audience_for(cic: &str) -> String {
+    format!("{AUDIENCE_PREFIX}{}", nonce_for(cic))
+}
+
+impl Rights {
+    fn of(entry: Entry<'_>) -> Self {
+        match entry {
+            Entry::Client(client) => Self {
+                through: client.client_id.clone(),
+                is_workload: false,
+                operations: client.operations.clone(),
+                requires: client.requires.clone(),
+            },
+            Entry::Workload(workload) => Self {
+                through: workload.name.clone(),
+                is_workload: true,
+                operations: workload.operations.clone(),
+                requires: Vec::new(),
+            },
+        }
+    }
 }
 
 impl VerifiedIdc {
@@ -268,16 +360,30 @@ impl VerifiedIdc {
         &self.key
     }
 
-    /// The client id that the login went through.
+    /// The client id that the login went through, or the workload's name in the charter.
     #[must_use]
-    pub fn client_id(&self) -> &str {
-        &self.client_id
+    pub fn through(&self) -> &str {
+        &self.rights.through
     }
 
-    /// Whether the login's client may sign for `operation`.
+    /// Whether it is a workload's: nobody sat there, so it approves nothing.
     #[must_use]
-    pub fn may_sign(&self, operation: Operation) -> bool {
-        self.operations.contains(&operation)
+    pub const fn is_workload(&self) -> bool {
+        self.rights.is_workload
+    }
+
+    /// Whether the login may sign for `operation`: its entry in the charter is listed for it, and the login is as
+    /// strong as the charter asks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginTooWeak`]. Remedy: its text says how to log in again.
+    pub fn may_sign(&self, operation: Operation) -> Result<(), LoginTooWeak> {
+        if !self.rights.operations.contains(&operation) {
+            return Err(LoginTooWeak::Operation);
+        }
+        let met = |asked: &Requirement| asked.check(operation, &self.shown, self.verified_at);
+        self.rights.requires.iter().try_for_each(met)
     }
 
     /// Until when the login is fresh.

@@ -8,7 +8,13 @@
 //! * RSA keys verify and never sign; 2048 to 8192 bits (RFC 7518 §3.3);
 //! * a key that says it is for something else is passed over, and never used otherwise.
 //!
-//! Not here: fetching (a cell of the jail's, the control plane's client), verifying a token (`idc`).
+//! Not here: fetching (a cell of the jail's, the control plane's client), verifying a token (`idc`),
+//! whether a record can be meant (`check`), how strong a login is (`requirement`), which token is which
+//! workload's (`workload`).
+
+mod check;
+mod requirement;
+mod workload;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +27,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use writ_model::{Cidr, ConnectionHost};
 
+pub(crate) use self::requirement::Shown;
+pub use self::{
+    requirement::{LoginTooWeak, Requirement},
+    workload::Workload,
+};
 use crate::{
     json,
     key::{Algorithm, KeyError, PublicKey},
@@ -31,6 +42,8 @@ use crate::{
 const KEYS_MAX: usize = 64;
 /// Seconds that a session lives at most, refreshed or not, unless the issuer's record says otherwise.
 const SESSION_MAX_S: u64 = 12 * 3600;
+/// Seconds for which a token counts, however late its own end, unless the issuer's record says otherwise.
+const MAX_AGE_S: u64 = 3600;
 
 /// An OpenID provider that the charter trusts to say who a person is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +73,13 @@ pub struct Issuer {
     /// The claim that lists the person's groups, if bindings to groups are to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups_claim: Option<String>,
+    /// Claims that every one of its ID tokens holds with exactly this text: whose the token is where one
+    /// issuer serves many customers, such as Google's `hd` or Entra's `tid`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned_claims: BTreeMap<String, String>,
+    /// The workloads that it vouches for, if any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<Workload>,
 }
 
 fn default_algorithms() -> Vec<IdTokenAlgorithm> {
@@ -82,6 +102,26 @@ pub struct IssuerClient {
     pub client_id: String,
     /// What a key bound through it may sign.
     pub operations: Vec<Operation>,
+    /// How strong a login has to be before it signs; every one that names the operation holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requirement>,
+    /// Whether logins through it are made by the device flow (RFC 8628). What it may sign is less
+    /// then: no charter changes, no approvals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub device_flow: bool,
+}
+
+impl IssuerClient {
+    /// A client whose logins may sign these operations, however strong.
+    #[must_use]
+    pub fn new(client_id: &str, operations: Vec<Operation>) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            operations,
+            requires: Vec::new(),
+            device_flow: false,
+        }
+    }
 }
 
 /// A signing key of an issuer.
@@ -327,6 +367,25 @@ pub enum TokenKeys<'a> {
 }
 
 impl Issuer {
+    /// A record with what is usual, and neither keys nor a place of keys: one of them is still to be
+    /// said.
+    #[must_use]
+    pub fn new(iss: &str, algorithms: Vec<IdTokenAlgorithm>, clients: Vec<IssuerClient>) -> Self {
+        Self {
+            iss: iss.to_owned(),
+            keys: Vec::new(),
+            jwks: None,
+            algorithms,
+            clients,
+            max_age_s: MAX_AGE_S,
+            session_max_s: SESSION_MAX_S,
+            subject_claim: default_subject_claim(),
+            groups_claim: None,
+            pinned_claims: BTreeMap::new(),
+            workloads: Vec::new(),
+        }
+    }
+
     /// The keys of this `kid`, pinned ones first; `None` where a witness is to be believed instead.
     pub(crate) fn candidates<'a>(
         &'a self,
@@ -346,31 +405,5 @@ impl Issuer {
     #[must_use]
     pub fn knows(&self, kid: &str, fetched: &FetchedKeys) -> bool {
         self.keys.iter().chain(fetched.of(&self.iss)).any(|key| key.kid == kid)
-    }
-
-    /// Whether the record itself is well formed.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, in a sentence.
-    pub fn check(&self) -> Result<(), &'static str> {
-        if self.iss.is_empty() || self.iss.len() > 512 {
-            return Err("an issuer's identifier has 1 to 512 characters");
-        }
-        if self.algorithms.is_empty() {
-            return Err("an issuer lists at least one algorithm");
-        }
-        if self.keys.is_empty() && self.jwks.is_none() {
-            return Err("an issuer has pinned keys or says where its keys are served");
-        }
-        if self.clients.is_empty() {
-            return Err("an issuer lists at least one client id");
-        }
-        let absolute =
-            |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
-        if self.jwks.as_ref().is_some_and(|jwks| !absolute(&jwks.path) || jwks.host.port == 0) {
-            return Err("an issuer's keys are served at an absolute path of a host and port");
-        }
-        Ok(())
     }
 }

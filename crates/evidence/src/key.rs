@@ -3,7 +3,8 @@
 //! Taken: P-256 for ES256 and Ed25519 for `EdDSA`. Anything else, a private member in a public
 //! key, a point off the curve or a `use` other than `sig` is refused.
 //!
-//! A [`SigningKey`] has no `Debug` and is made from PKCS#8 that the caller drew and keeps.
+//! A [`SigningKey`] has no `Debug` and is made from PKCS#8 that the caller drew and keeps, or signs through
+//! an [`Agent`] that never shows the key.
 
 use std::fmt;
 
@@ -95,6 +96,21 @@ impl PublicKey {
         };
         check_declared_use(members, algorithm)?;
         Self::from_raw(algorithm, raw)
+    }
+
+    /// An Ed25519 key of its 32 bytes (RFC 8032 §5.1.5).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Malformed`].
+    pub fn from_ed25519(raw: &[u8; 32]) -> Result<Self, KeyError> {
+        Self::from_raw(Algorithm::EdDsa, raw.to_vec())
+    }
+
+    /// The 32 bytes of an Ed25519 key; `None` of another.
+    #[must_use]
+    pub fn as_ed25519(&self) -> Option<&[u8]> {
+        (self.algorithm == Algorithm::EdDsa).then_some(self.raw.as_slice())
     }
 
     fn from_raw(algorithm: Algorithm, raw: Vec<u8>) -> Result<Self, KeyError> {
@@ -195,6 +211,17 @@ pub struct SigningKey {
 enum Pair {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
+    Elsewhere(Box<dyn Agent>),
+}
+
+/// What holds a private key and signs with it: an agent, a token.
+pub trait Agent: Send + Sync {
+    /// The 64-byte signature over `message` by the key's algorithm.
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError`]: it does not sign, or not now.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
 }
 
 impl SigningKey {
@@ -221,6 +248,12 @@ impl SigningKey {
         Ok(Self { pair, public: PublicKey::from_raw(algorithm, raw)? })
     }
 
+    /// A key that an agent signs with.
+    #[must_use]
+    pub fn elsewhere(public: PublicKey, agent: Box<dyn Agent>) -> Self {
+        Self { pair: Pair::Elsewhere(agent), public }
+    }
+
     /// The public half.
     #[must_use]
     pub const fn public(&self) -> &PublicKey {
@@ -231,7 +264,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SigningError`]: the random source failed.
+    /// [`SigningError`]: the random source failed, or the agent did not sign with this very key.
     pub fn sign(&self, random: &dyn SecureRandom, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         match &self.pair {
             Pair::Es256(pair) => {
@@ -239,11 +272,16 @@ impl SigningKey {
                 Ok(signature.as_ref().to_vec())
             }
             Pair::EdDsa(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Elsewhere(agent) => {
+                let signature = agent.sign(message)?;
+                let own = self.public.verifies(message, &signature);
+                if own { Ok(signature) } else { Err(SigningError) }
+            }
         }
     }
 }
 
-/// A signature could not be made because the random source failed.
+/// A signature could not be made: the random source failed, or the agent that holds the key did not sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("cannot sign: the random source failed")]
+#[error("cannot sign: the random source or the agent that holds the key failed")]
 pub struct SigningError;

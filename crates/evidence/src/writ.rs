@@ -22,6 +22,7 @@ use writ_model::{
 use crate::{
     approval::ApprovalDecision,
     idc::VerifiedIdc,
+    issuer::LoginTooWeak,
     jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
     key::{SigningError, SigningKey},
 };
@@ -51,10 +52,11 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation: what a login of the command line may sign for.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::RunStart,
         Self::RunResume,
         Self::RunCancel,
+        Self::RunApprove,
         Self::ConnectionTest,
         Self::CharterAppend,
     ];
@@ -215,9 +217,9 @@ pub enum WritError {
     /// It is from the future, or lives longer than 300 s.
     #[error("writ's lifetime is refused: it is from the future or longer than 300 s")]
     Lifetime,
-    /// The signer's client id may not sign for this operation.
-    #[error("this login may not sign for this operation")]
-    Client,
+    /// The login may not sign for this operation, or is not strong enough to.
+    #[error("{0}")]
+    Login(LoginTooWeak),
 }
 
 impl WritError {
@@ -231,7 +233,7 @@ impl WritError {
             Self::Signer => "writ-signer",
             Self::Expired => "writ-expired",
             Self::Lifetime => "writ-lifetime",
-            Self::Client => "writ-client",
+            Self::Login(error) => error.code(),
         }
     }
 }
@@ -309,10 +311,7 @@ fn check_binding(claims: &WritClaims, idc: &VerifiedIdc, ten: TenantId) -> Resul
     if &claims.principal != idc.principal() || claims.idc != idc.digest() {
         return Err(WritError::Signer);
     }
-    if !idc.may_sign(claims.order.operation()) {
-        return Err(WritError::Client);
-    }
-    Ok(())
+    idc.may_sign(claims.order.operation()).map_err(WritError::Login)
 }
 
 fn check_time(claims: &WritClaims, now: UnixTime) -> Result<(), WritError> {

@@ -16,7 +16,7 @@ impl Policies {
     ///
     /// # Errors
     ///
-    /// [`Denied`]: `approval-self`, or a code of [`Policies::decide`].
+    /// [`Denied`]: `approval-self`, `approval-workload`, or a code of [`Policies::decide`].
     pub fn decide_approval(
         &self,
         charter: &CharterState,
@@ -24,6 +24,10 @@ impl Policies {
         requester: &Principal,
         automation: &AutomationName,
     ) -> Result<Permit, Denied> {
+        if login.is_workload() {
+            let rule = "a workload approves nothing: approvals are people's";
+            return Err(Denied::new("approval-workload", rule));
+        }
         self.may_answer(charter, login.actor(), requester, automation)
     }
 

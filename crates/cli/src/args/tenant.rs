@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use writ_evidence::writ::Operation;
 use writ_model::Cidr;
 
 use super::RootSigning;
@@ -11,7 +12,7 @@ use super::RootSigning;
 #[derive(Debug, Subcommand)]
 pub(crate) enum IssuerCommand {
     /// Make or replace an identity provider of the tenant; root keys sign it.
-    Set(IssuerSetArgs),
+    Set(Box<IssuerSetArgs>),
     /// List the tenant's identity providers.
     List,
 }
@@ -25,6 +26,10 @@ pub(crate) struct IssuerSetArgs {
     /// How it is signed.
     #[command(flatten)]
     pub(crate) signing: RootSigning,
+    /// A workload that it vouches for: JSON of `name`, `claims` and `operations` in a file. An issuer of
+    /// workloads alone has no client id.
+    #[arg(long = "workload", value_name = "FILE")]
+    pub(crate) workloads: Vec<PathBuf>,
 }
 
 /// An identity provider, as it is asked and believed.
@@ -34,7 +39,11 @@ pub(crate) struct IssuerArgs {
     pub(crate) issuer: String,
     /// The client id of this command at it: a public client with code flow, PKCE and a loopback redirect.
     #[arg(long)]
-    pub(crate) client_id: String,
+    pub(crate) client_id: Option<String>,
+    /// Its client id of the device flow, if logins with a browser elsewhere are allowed. They sign no
+    /// charter changes.
+    #[arg(long)]
+    pub(crate) device_client_id: Option<String>,
     /// An algorithm that its ID tokens may be signed with; those it supports and Writ takes unless given.
     #[arg(long = "algorithm")]
     pub(crate) algorithms: Vec<String>,
@@ -44,6 +53,23 @@ pub(crate) struct IssuerArgs {
     /// The claim that lists a person's groups, if bindings to groups are to count.
     #[arg(long)]
     pub(crate) groups_claim: Option<String>,
+    /// A claim that every ID token of it holds with exactly this text, `NAME=VALUE`: whose token it is where
+    /// it serves many customers, such as Google's `hd` or Entra's `tid`.
+    #[arg(long = "pin-claim", value_name = "NAME=VALUE", value_parser = named)]
+    pub(crate) pinned_claims: Vec<(String, String)>,
+    /// An authentication context class (`acr`), of which a login has one before it signs.
+    #[arg(long = "require-acr", value_name = "ACR")]
+    pub(crate) require_acr: Vec<String>,
+    /// An authentication method (`amr`, RFC 8176) that a login used before it signs; all of those named.
+    #[arg(long = "require-amr", value_name = "AMR")]
+    pub(crate) require_amr: Vec<String>,
+    /// Seconds since the provider last saw the person, for a login to sign.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) require_auth_age: Option<u64>,
+    /// An operation that `--require-acr`, `--require-amr` and `--require-auth-age` are for, such as
+    /// `charter.append`; every operation unless given.
+    #[arg(long = "require-for", value_name = "OPERATION", value_parser = operation)]
+    pub(crate) require_for: Vec<Operation>,
     /// A scope to ask for at login beside `openid`.
     #[arg(long = "scope")]
     pub(crate) scopes: Vec<String>,
@@ -57,6 +83,10 @@ pub(crate) struct IssuerArgs {
     /// reach it. When the issuer rotates them, root keys sign again.
     #[arg(long)]
     pub(crate) pin_keys: bool,
+    /// Sign the keys of a JWK set in a file, and ask the issuer nothing: for one that only its own network
+    /// reaches, such as a Kubernetes API server.
+    #[arg(long, value_name = "FILE", conflicts_with = "pin_keys", requires = "algorithms")]
+    pub(crate) keys_file: Option<PathBuf>,
 }
 
 /// `writ init`.
@@ -108,4 +138,16 @@ pub(crate) enum TenantCommand {
         /// `entry-0.json`, as `writ init` wrote it.
         entry: PathBuf,
     },
+}
+
+/// `NAME=VALUE`.
+fn named(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("it has the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// An operation, as writs spell it.
+fn operation(text: &str) -> Result<Operation, &'static str> {
+    let spelled = serde_json::Value::from(text);
+    serde_json::from_value(spelled).map_err(|_| "it is not an operation that a writ orders")
 }

@@ -29,6 +29,13 @@ use crate::{
 /// Founds a tenant into a folder.
 pub(super) async fn init(context: &Context, args: InitArgs) -> Result<(), Failure> {
     check_threshold(&args)?;
+    if args.issuer.client_id.is_none() {
+        return Err(Failure::new(
+            "init",
+            "people log in at the first issuer, so it has a client id",
+        )
+        .with_remedy("name it with --client-id"));
+    }
     let runner: RunnerEnrollment = join_file::read(&args.enrollment)?;
     let ca =
         args.ca.as_deref().map(fs::read_to_string).transpose().map_err(|error| {
@@ -36,6 +43,7 @@ pub(super) async fn init(context: &Context, args: InitArgs) -> Result<(), Failur
         })?;
     let login = issuer::login_issuer(&args.issuer);
     let believed = issuer::discover(&login, ca.as_deref().map(str::as_bytes), &args.issuer).await?;
+    issuer::check(&believed)?;
     let owners = owners(&args, &login, &believed, ca.as_deref()).await?;
     fs::DirBuilder::new().mode(0o700).create(&args.out).map_err(|error| {
         Failure::because("init", &format!("cannot make `{}`", args.out.display()), &error)

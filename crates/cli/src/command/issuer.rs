@@ -1,9 +1,14 @@
 //! `writ issuer`: which identity providers the tenant believes. Root keys sign it, nobody else.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use url::{Host, Url};
 use writ_evidence::{
     charter::Change,
-    issuer::{IdTokenAlgorithm, Issuer, IssuerClient, JwksEndpoint},
+    issuer::{IdTokenAlgorithm, Issuer, IssuerClient, JwksEndpoint, Requirement, parse_jwks},
     writ::Operation,
 };
 use writ_model::{Cidr, ConnectionHost};
@@ -16,11 +21,6 @@ use crate::{
     place::LoginIssuer,
     proposal,
 };
-
-/// Seconds for which a token counts, however late its own end, unless said otherwise.
-const MAX_AGE_S: u64 = 3600;
-/// Seconds that a session lives, refreshed or not.
-const SESSION_MAX_S: u64 = 12 * 3600;
 
 pub(super) async fn run(context: &Context, command: IssuerCommand) -> Result<(), Failure> {
     match command {
@@ -46,8 +46,12 @@ async fn set(context: &Context, args: &IssuerSetArgs) -> Result<(), Failure> {
     let mut tenant = context.tenant().await?;
     let login = login_issuer(&args.issuer);
     let issuer = discover(&login, tenant.place.ca()?.as_deref(), &args.issuer).await?;
+    let issuer = with_workloads(issuer, &args.workloads)?;
     let change = Change::IssuerSet(Box::new(issuer));
     proposal::root_change(&tenant, change, &args.signing).await?;
+    if args.issuer.client_id.is_none() {
+        return Ok(());
+    }
     tenant.place.settings.issuers.retain(|known| known.iss != login.iss);
     if tenant.place.settings.issuer_url != login.iss {
         tenant.place.settings.issuers.push(login);
@@ -59,8 +63,9 @@ async fn set(context: &Context, args: &IssuerSetArgs) -> Result<(), Failure> {
 pub(super) fn login_issuer(args: &IssuerArgs) -> LoginIssuer {
     LoginIssuer {
         iss: args.issuer.clone(),
-        client_id: args.client_id.clone(),
+        client_id: args.client_id.clone().unwrap_or_default(),
         callback_port: args.callback_port,
+        device_client_id: args.device_client_id.clone(),
         scopes: args.scopes.clone(),
     }
 }
@@ -71,26 +76,97 @@ pub(super) async fn discover(
     ca: Option<&[u8]>,
     args: &IssuerArgs,
 ) -> Result<Issuer, Failure> {
+    let mut issuer = match &args.keys_file {
+        Some(file) => {
+            let algorithms = algorithms(&args.algorithms, &[])?;
+            let keys = parse_jwks(&read(file)?).map_err(|error| {
+                Failure::because("issuer", &format!("`{}`", file.display()), &error)
+            })?;
+            Issuer { keys, ..Issuer::new(&login.iss, algorithms, Vec::new()) }
+        }
+        None => discovered(login, ca, args).await?,
+    };
+    issuer.clients = clients(args);
+    issuer.subject_claim.clone_from(&args.subject_claim);
+    issuer.groups_claim.clone_from(&args.groups_claim);
+    issuer.pinned_claims = args.pinned_claims.iter().cloned().collect();
+    Ok(issuer)
+}
+
+/// Algorithms and keys, as the issuer's own discovery document says them now.
+async fn discovered(
+    login: &LoginIssuer,
+    ca: Option<&[u8]>,
+    args: &IssuerArgs,
+) -> Result<Issuer, Failure> {
     let discovery = login::discover(login, ca).await?;
     let algorithms = algorithms(&args.algorithms, &discovery.algorithms)?;
-    let operations = Operation::ALL.to_vec();
-    let issuer = Issuer {
-        iss: login.iss.clone(),
-        keys: if args.pin_keys { discovery.keys().await? } else { Vec::new() },
-        jwks: if args.pin_keys {
-            None
-        } else {
-            Some(endpoint(&discovery.jwks_uri, &args.allow_cidrs)?)
-        },
-        algorithms,
-        clients: vec![IssuerClient { client_id: login.client_id.clone(), operations }],
-        max_age_s: MAX_AGE_S,
-        session_max_s: SESSION_MAX_S,
-        subject_claim: args.subject_claim.clone(),
-        groups_claim: args.groups_claim.clone(),
-    };
-    issuer.check().map_err(|reason| Failure::new("issuer", reason))?;
+    let mut issuer = Issuer::new(&login.iss, algorithms, Vec::new());
+    if args.pin_keys {
+        issuer.keys = discovery.keys().await?;
+    } else {
+        issuer.jwks = Some(endpoint(&discovery.jwks_uri, &args.allow_cidrs)?);
+    }
     Ok(issuer)
+}
+
+/// The client id that signs everything, and the one of the device flow that signs less.
+fn clients(args: &IssuerArgs) -> Vec<IssuerClient> {
+    let runs = [
+        Operation::RunStart,
+        Operation::RunResume,
+        Operation::RunCancel,
+        Operation::ConnectionTest,
+    ];
+    let requires: Vec<Requirement> = requirement(args).into_iter().collect();
+    let main = args.client_id.as_ref().map(|client_id| {
+        let operations = Operation::ALL.to_vec();
+        IssuerClient { requires: requires.clone(), ..IssuerClient::new(client_id, operations) }
+    });
+    let device = args.device_client_id.as_ref().map(|client_id| IssuerClient {
+        // What only the other one signs is asked of that one.
+        requires: requires.iter().filter_map(|asked| asked.among(&runs)).collect(),
+        device_flow: true,
+        ..IssuerClient::new(client_id, runs.to_vec())
+    });
+    main.into_iter().chain(device).collect()
+}
+
+/// Adds workloads, and says whether the whole can be meant.
+fn with_workloads(mut issuer: Issuer, files: &[PathBuf]) -> Result<Issuer, Failure> {
+    for file in files {
+        let workload = serde_json::from_slice(&read(file)?).map_err(|error| {
+            Failure::because("issuer", &format!("`{}` is no workload", file.display()), &error)
+        })?;
+        issuer.workloads.push(workload);
+    }
+    check(&issuer)?;
+    Ok(issuer)
+}
+
+/// Whether a record can be meant; said before anybody signs it.
+pub(super) fn check(issuer: &Issuer) -> Result<(), Failure> {
+    issuer.check().map_err(|reason| Failure::new("issuer", reason))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| {
+        Failure::because("issuer", &format!("cannot read `{}`", file.display()), &error)
+    })
+}
+
+/// How strong a login has to be, if anything is asked.
+fn requirement(args: &IssuerArgs) -> Option<Requirement> {
+    let asked = Requirement {
+        acr: args.require_acr.clone(),
+        amr_all: args.require_amr.clone(),
+        max_auth_age_s: args.require_auth_age,
+        ..Requirement::default()
+    };
+    if asked == Requirement::default() && args.require_for.is_empty() {
+        return None;
+    }
+    Some(Requirement { operations: args.require_for.clone(), ..asked })
 }
 
 /// The named algorithms, or those of ours that the provider says it signs with.

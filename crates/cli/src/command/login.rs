@@ -1,12 +1,17 @@
-//! `writ login`, `logout`, `whoami`.
+//! `writ login`, `logout`, `whoami`, `sessions`.
 
 use serde_json::json;
 use writ_evidence::issuer::TokenKeys;
 
 use super::Context;
 use crate::{
-    args::LoginArgs, failure::Failure, login, output, place::Place, session::Session,
-    sign::principal, tenant::now,
+    args::{LoginArgs, SessionsCommand},
+    failure::Failure,
+    login, output,
+    place::Place,
+    session::Session,
+    sign::principal,
+    tenant::now,
 };
 
 pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Failure> {
@@ -45,4 +50,27 @@ pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     output::line(format!("key {}", idc.key().thumbprint()))?;
     output::line(format!("fresh for {} more seconds", idc.fresh_until().since(now())))?;
     roles.iter().try_for_each(output::line)
+}
+
+/// What this folder keeps. Whether a login still counts, only the charter's issuers say: `whoami`.
+pub(super) fn sessions(
+    context: &Context,
+    SessionsCommand::List: SessionsCommand,
+) -> Result<(), Failure> {
+    let place = Place::find()?;
+    let mut listed = Vec::new();
+    for name in Session::names(&place)? {
+        let session = Session::load(&place, &name)?;
+        let principal = principal(&session.idc)?;
+        let left_s = session.lives_until().map_or(0, |until| until.since(now()));
+        listed.push(json!({
+            "session": name, "iss": principal.iss, "sub": principal.sub, "mode": session.idc.mode,
+            "key": session.key_place(), "idc": session.idc.digest(), "expires_in_s": left_s,
+        }));
+        if !context.json {
+            let (mode, key) = (session.idc.mode.as_str(), session.key_place());
+            output::line(format!("{name}\t{principal}\t{mode}\tkey in {key}\t{left_s} s left"))?;
+        }
+    }
+    if context.json { output::json(&listed) } else { Ok(()) }
 }

@@ -102,15 +102,14 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
         roots: Vec::new(),
         threshold: 1,
         issuers: vec![Issuer {
-            iss: issuer_url.to_owned(),
             keys: vec![issuer_key],
-            clients: vec![IssuerClient { client_id: CLIENT_ID.to_owned(), operations }],
-            jwks: None,
-            algorithms: vec![IdTokenAlgorithm::Es256],
             max_age_s: TOKEN_AGE_S,
             session_max_s: SESSION_MAX_S,
-            subject_claim: "sub".to_owned(),
-            groups_claim: None,
+            ..Issuer::new(
+                issuer_url,
+                vec![IdTokenAlgorithm::Es256],
+                vec![IssuerClient::new(CLIENT_ID, operations)],
+            )
         }],
         owners: vec![owner("owner")],
         runner,

@@ -25,6 +25,8 @@ pub(crate) struct Discovery {
     pub(crate) authorization_endpoint: Url,
     pub(crate) token_endpoint: Url,
     pub(crate) jwks_uri: Url,
+    /// RFC 8628 §4.
+    device_authorization_endpoint: Option<Url>,
     #[serde(default)]
     pub(crate) scopes_supported: Vec<String>,
     #[serde(default)]
@@ -118,16 +120,10 @@ impl Provider {
     /// RFC 6749 §4.1.1, with RFC 7636 and OpenID Connect's `nonce`.
     pub(super) fn authorization_url(&self, request: &Request, redirect_uri: &str) -> Url {
         let mut url = self.discovery.authorization_endpoint.clone();
-        let offline = self.discovery.scopes_supported.iter().any(|scope| scope == "offline_access");
-        let mut scope = "openid".to_owned();
-        for more in &self.issuer.scopes {
-            scope.push(' ');
-            scope.push_str(more);
-        }
+        let scope = self.scope();
         {
             let mut query = url.query_pairs_mut();
-            if offline {
-                scope.push_str(" offline_access");
+            if self.is_refreshable() {
                 // OpenID Connect Core §11: without it, no refresh token.
                 query.append_pair("prompt", "consent");
             }
@@ -140,8 +136,31 @@ impl Provider {
                 .append_pair("nonce", &request.nonce)
                 .append_pair("code_challenge", &request.challenge())
                 .append_pair("code_challenge_method", "S256");
+            if let Some(acr_values) = &request.acr_values {
+                query.append_pair("acr_values", acr_values);
+            }
+            if let Some(max_age) = request.max_age {
+                query.append_pair("max_age", &max_age.to_string());
+            }
         }
         url
+    }
+
+    /// Whether it says that it gives refresh tokens to whoever asks with `offline_access`.
+    fn is_refreshable(&self) -> bool {
+        self.discovery.scopes_supported.iter().any(|scope| scope == "offline_access")
+    }
+
+    /// What is asked for: an ID token, what brings groups into it, and what extends it.
+    pub(super) fn scope(&self) -> String {
+        let more = self.issuer.scopes.iter().map(String::as_str);
+        let offline = self.is_refreshable().then_some("offline_access");
+        ["openid"].into_iter().chain(more).chain(offline).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Where a login on another device begins, if the provider has that.
+    pub(super) fn device_endpoint(&self) -> Option<Url> {
+        self.discovery.device_authorization_endpoint.clone()
     }
 
     /// The code in a redirect, if it answers this very request of ours.
@@ -203,11 +222,20 @@ impl Provider {
         Ok(serde_json::from_slice(&body).ok())
     }
 
-    async fn post(
+    /// Asks the token endpoint.
+    pub(super) async fn post(
         &self,
         form: &[(&str, &str)],
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
-        let endpoint = self.discovery.token_endpoint.clone();
+        self.post_to(self.discovery.token_endpoint.clone(), form).await
+    }
+
+    /// Asks one of the provider's endpoints.
+    pub(super) async fn post_to(
+        &self,
+        endpoint: Url,
+        form: &[(&str, &str)],
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
         let answer = self.http.post(endpoint).form(form).send().await;
         let answer = answer.map_err(|error| unreachable(&error))?;
         Ok((answer.status(), body(answer).await?))
@@ -215,7 +243,7 @@ impl Provider {
 }
 
 /// What a refusal of the token endpoint says, in the characters that RFC 6749 §5.2 allows.
-fn refusal(status: StatusCode, body: &[u8]) -> String {
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> String {
     let said = serde_json::from_slice::<Refused>(body).map(|refused| token(&refused.error));
     match said {
         Ok(error) => format!("the identity provider answered {status}: {error}"),
@@ -227,7 +255,7 @@ fn token(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || "_-. ".contains(*c)).take(100).collect()
 }
 
-async fn body(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) async fn body(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
         body.extend_from_slice(&chunk);
@@ -238,14 +266,14 @@ async fn body(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, Failu
     Ok(body)
 }
 
-fn unreachable(error: &reqwest::Error) -> Failure {
+pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
     // A URL of the token endpoint may hold nothing secret, but nothing is gained by repeating it.
     let cause = if error.is_timeout() { "it did not answer in time" } else { "no connection" };
     Failure::new("login", format!("cannot reach the identity provider: {cause}"))
         .with_exit(EXIT_UNREACHABLE)
 }
 
-fn check_secure(url: &Url) -> Result<(), Failure> {
+pub(super) fn check_secure(url: &Url) -> Result<(), Failure> {
     let loopback = match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

@@ -10,7 +10,7 @@ use writ_model::{Principal, UnixTime, limits::CLOCK_SKEW_S};
 
 use super::IdcError;
 use crate::{
-    issuer::{Issuer, IssuerClient, TokenKeys},
+    issuer::{Issuer, IssuerClient, TokenKeys, Workload},
     jws::UnverifiedJws,
 };
 
@@ -19,24 +19,43 @@ const NAME_MAX: usize = 255;
 /// Most groups read from a token; a person in more is refused rather than cut short.
 const GROUPS_MAX: usize = 1000;
 
+/// For whom a token has to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Expected<'a> {
+    /// A client id of the issuer's record.
+    Client,
+    /// This audience alone, which commits to a key.
+    Commitment(&'a str),
+}
+
+/// The entry of the issuer's record that a token is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry<'i> {
+    /// A client id, through which a person logged in.
+    Client(&'i IssuerClient),
+    /// A workload.
+    Workload(&'i Workload),
+}
+
 /// What an ID token says.
 #[derive(Debug)]
 pub(super) struct IdToken<'i> {
     pub(super) issuer: &'i Issuer,
-    pub(super) client: &'i IssuerClient,
+    pub(super) entry: Entry<'i>,
     pub(super) principal: Principal,
     pub(super) groups: BTreeSet<String>,
     pub(super) iat: UnixTime,
+    nbf: UnixTime,
     exp: UnixTime,
-    claims: Map<String, Value>,
+    pub(super) claims: Map<String, Value>,
 }
 
 impl<'i> IdToken<'i> {
     /// Verifies signature and audience.
     pub(super) fn verify(
         compact: &str,
-        issuers: &'i [Issuer],
-        keys: TokenKeys<'_>,
+        expected: Expected<'_>,
+        (issuers, keys): (&'i [Issuer], TokenKeys<'_>),
     ) -> Result<Self, IdcError> {
         let token = UnverifiedJws::parse(compact).map_err(IdcError::IdToken)?;
         let peeked: Map<String, Value> = token.peek().map_err(IdcError::IdToken)?;
@@ -55,10 +74,14 @@ impl<'i> IdToken<'i> {
             }
         };
         let claims = verified.and_then(|verified| verified.claims()).map_err(IdcError::IdToken)?;
-        Self::read(issuer, claims)
+        Self::read(issuer, expected, claims)
     }
 
-    fn read(issuer: &'i Issuer, claims: Map<String, Value>) -> Result<Self, IdcError> {
+    fn read(
+        issuer: &'i Issuer,
+        expected: Expected<'_>,
+        claims: Map<String, Value>,
+    ) -> Result<Self, IdcError> {
         let time = |name: &'static str| {
             claims.get(name).and_then(Value::as_u64).map(UnixTime).ok_or(IdcError::Claims(name))
         };
@@ -67,13 +90,29 @@ impl<'i> IdToken<'i> {
             .and_then(Value::as_str)
             .filter(|subject| !subject.is_empty() && subject.len() <= NAME_MAX)
             .ok_or(IdcError::Claims("the subject claim"))?;
-        let client = audience(&claims, issuer).ok_or(IdcError::Audience)?;
+        let pinned = |(name, value): (&String, &String)| {
+            claims.get(name).and_then(Value::as_str) == Some(value)
+        };
+        if !issuer.pinned_claims.iter().all(pinned) {
+            return Err(IdcError::Pinned);
+        }
+        let (entry, groups) = match expected {
+            Expected::Client => {
+                let client = audience(&claims, issuer).ok_or(IdcError::Audience)?;
+                (Entry::Client(client), groups(&claims, issuer)?)
+            }
+            Expected::Commitment(audience) => {
+                (Entry::Workload(workload(&claims, issuer, audience)?), BTreeSet::new())
+            }
+        };
+        let nbf = if claims.contains_key("nbf") { time("nbf")? } else { UnixTime(0) };
         Ok(Self {
             issuer,
-            client,
+            entry,
             principal: Principal { iss: issuer.iss.clone(), sub: subject.to_owned() },
-            groups: groups(&claims, issuer)?,
+            groups,
             iat: time("iat")?,
+            nbf,
             exp: time("exp")?,
             claims,
         })
@@ -91,7 +130,8 @@ impl<'i> IdToken<'i> {
 
     /// Refuses a token from the future.
     pub(super) fn check_begun(&self, now: UnixTime) -> Result<(), IdcError> {
-        if self.iat > now.plus(CLOCK_SKEW_S) { Err(IdcError::Future) } else { Ok(()) }
+        let begun = self.iat.max(self.nbf) <= now.plus(CLOCK_SKEW_S);
+        if begun { Ok(()) } else { Err(IdcError::Future) }
     }
 
     /// Whether `later` may extend a login that began with this token: the same `iss`, `sub`, `aud`
@@ -128,6 +168,23 @@ fn audience<'i>(claims: &Map<String, Value>, issuer: &'i Issuer) -> Option<&'i I
         _ => return None,
     };
     issuer.clients.iter().find(|client| client.client_id == named)
+}
+
+/// The workload that the token is of, if its one audience commits to the key.
+fn workload<'i>(
+    claims: &Map<String, Value>,
+    issuer: &'i Issuer,
+    audience: &str,
+) -> Result<&'i Workload, IdcError> {
+    let only = match claims.get("aud") {
+        Some(Value::Array(list)) if list.len() == 1 => list.first(),
+        other => other,
+    };
+    if only.and_then(Value::as_str) != Some(audience) {
+        return Err(IdcError::WorkloadAudience);
+    }
+    let mut named = issuer.workloads.iter().filter(|workload| workload.is_named_by(claims));
+    named.next().ok_or(IdcError::UnknownWorkload)
 }
 
 /// The groups of the claim that the charter names; none if it names none.

@@ -12,7 +12,7 @@ use writ_evidence::{
     approval::{ApprovalAsked, ApprovalDecided, ApprovalDecision, ApprovalSalt, Verdict},
     charter::CharterState,
     digest::sha256,
-    idc::{IdcMode, VerifiedIdc},
+    idc::VerifiedIdc,
     statement::{Done, Receipt, Says},
     writ::{Order, VerifiedWrit},
 };
@@ -120,9 +120,6 @@ impl Jail {
         digest: Digest,
         now: UnixTime,
     ) -> Result<(ApprovalDecided, Record), Refusing> {
-        // People log in by `nonce`. Another mode does not compile here until it is said whether it
-        // is a person's: a workload approves nothing.
-        let IdcMode::Nonce = approve.idc.mode;
         let charter = self.current_charter()?;
         let (idc, writ) = self.verify_signed(charter, &approve.writ, &approve.idc, now)?;
         self.check_target(charter, &writ)?;
