@@ -16,7 +16,7 @@ mod sandbox;
 pub use broker::{BrokerRefusal, BrokerReply, BrokerRequest};
 pub use cell::{CellOrder, CellOutcome, CellTask, HttpOrder, HttpParameters, IssuerKeysOrder};
 pub use codec::{MessageError, decode, encode};
-pub use launcher::{CellStarted, LauncherReply, LauncherRequest};
+pub use launcher::{CellStarted, LauncherLink, LauncherReply, LauncherRequest};
 pub use runner_jail::{
     ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
     JailRequest, MayRead, OpenRun, PermitCode, RecordCode, Refused, ReopenRun, ResumeRun,
