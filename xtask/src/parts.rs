@@ -30,6 +30,7 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/openssl", &["openssl"]),
     ("/usr/bin/tcpdump", &["tcpdump"]),
     ("/usr/bin/setpriv", &["util-linux"]),
+    ("/usr/bin/systemd-analyze", &["systemd"]),
 ];
 
 /// What the Python environment holds: moto stands in for AWS, OpenBao's wheel carries its server, and
