@@ -77,6 +77,17 @@ pub enum RunnerError {
     Policies(#[source] writ_policy::PolicyError),
 }
 
+impl RunnerError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.code(),
+            _ => "runner",
+        }
+    }
+}
+
 /// Everything that the runner's stages reach.
 pub(crate) struct Parts {
     pub(crate) identity: Identity,

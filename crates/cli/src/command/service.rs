@@ -68,7 +68,7 @@ pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
     tracing::info!(%address, "control plane serves");
     writ_server::serve(config, listener, stopped()?)
         .await
-        .map_err(|error| Failure::because("server", "the control plane ended", &error))
+        .map_err(|error| Failure::because(error.code(), "the control plane ended", &error))
 }
 
 pub(super) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
@@ -129,7 +129,7 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     };
     writ_runner::serve(config, stopped()?)
         .await
-        .map_err(|error| Failure::because("runner", "the runner ended", &error))
+        .map_err(|error| Failure::because(error.code(), "the runner ended", &error))
 }
 
 /// Where the jail is: behind a socket, or in files of this process's user.

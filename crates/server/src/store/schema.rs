@@ -1,11 +1,22 @@
 //! The tables of a tenant's database, and the settings that make a write durable.
 
+use std::path::Path;
+
 use rusqlite::Connection;
+use writ_sqlite::{Found, Schema, Step};
 
 use super::StoreError;
 
-/// The schema that this program reads and writes.
-const VERSION: i64 = 1;
+/// From an empty file to today's: a change is a step of its own, at the end.
+pub(super) const SCHEMA: Schema = Schema {
+    name: "the tenant database",
+    mark: i32::from_be_bytes(*b"WrtT"),
+    steps: &[
+        Step { to: 1, sql: TABLES },
+        // The mark, which every step sets, is what this version adds.
+        Step { to: 2, sql: "" },
+    ],
+};
 
 const TABLES: &str = "
     CREATE TABLE charter (
@@ -36,23 +47,15 @@ const TABLES: &str = "
         size INTEGER PRIMARY KEY, compact TEXT NOT NULL) STRICT;
 ";
 
-/// Makes the tables in a new file, and refuses a file of another version.
-pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+/// Brings the file up to date, and makes every write durable.
+pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
+    if let Found::Older(version) = SCHEMA.bring_up(connection, path)? {
+        let (to, copy) = (SCHEMA.newest(), writ_sqlite::backup_path(path, version));
+        tracing::info!(from = version, to, copy = %copy.display(), "tenant database upgraded");
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    if synchronous != 2 {
-        return Err(StoreError::Row);
-    }
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        VERSION => Ok(()),
-        0 => {
-            let version = format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
-            connection.execute_batch(&version)?;
-            Ok(())
-        }
-        found => Err(StoreError::Version { found, known: VERSION }),
-    }
+    if synchronous == 2 { Ok(()) } else { Err(StoreError::Row) }
 }
