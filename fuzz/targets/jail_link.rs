@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
 use writ_jail_link::{
     BrokerReply, BrokerRequest, CellOutcome, CellStarted, CellTask, Envelope, JailReply,
-    JailRequest, LauncherReply, LauncherRequest, SandboxOrder, SandboxReport, decode, encode,
+    JailRequest, LauncherLink, LauncherReply, LauncherRequest, SandboxOrder, SandboxReport, decode,
+    encode,
 };
 
 fn stable<T: Serialize + DeserializeOwned>(frame: &[u8]) {
@@ -32,6 +33,7 @@ fuzz_target!(|data: &[u8]| {
         _ => {
             stable::<SandboxReport>(frame);
             stable::<CellStarted>(frame);
+            stable::<LauncherLink>(frame);
         }
     }
 });

@@ -15,6 +15,7 @@ pub mod moto;
 pub mod openbao;
 pub mod prism;
 pub mod rsa_issuer;
+pub mod socket_activation;
 pub mod tenant;
 pub mod webhook_examples;
 pub mod world;

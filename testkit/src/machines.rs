@@ -177,6 +177,12 @@ impl Machine {
         command
     }
 
+    /// This machine, as another user of it.
+    #[must_use]
+    pub fn as_user(&self, uid: u32) -> Self {
+        Self { uid, ..self.clone() }
+    }
+
     /// A folder of the machine's user alone.
     ///
     /// # Errors

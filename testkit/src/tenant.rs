@@ -1,13 +1,13 @@
 //! A tenant in memory: real keys, real logins, real signatures; no process. For tests of the
 //! charter and of policy.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use aws_lc_rs::rand::SystemRandom;
 use serde_json::json;
 use writ_evidence::{
     charter::{
         self, Change, CharterState, EntryBody, Genesis, MayAppend, NotPermitted, RunnerEnrollment,
-        UnverifiedEntry, sign_root,
+        SignedWrit, UnverifiedEntry, sign_root,
     },
     digest::sha256,
     issuer::{FetchedKeys, IdTokenAlgorithm, Issuer, IssuerClient, IssuerKey, TokenKeys},
@@ -37,9 +37,11 @@ impl MayAppend for Anybody {
 
 /// A tenant's keys, entries and state.
 pub struct Tenant {
-    root: SigningKey,
+    /// The root keys that sign root-class changes.
+    pub roots: Vec<SigningKey>,
+    /// The keys of the jails that cosign candidates.
+    pub witnesses: Vec<SigningKey>,
     issuer: SigningKey,
-    jail: SigningKey,
     /// Keys that the witness has fetched from issuers.
     pub keys: FetchedKeys,
     /// Every entry, from entry 0.
@@ -86,7 +88,14 @@ impl Tenant {
         let signatures = vec![sign_root(&body, &root, &SystemRandom::new())?];
         let entry = UnverifiedEntry::Roots { body, signatures };
         let state = CharterState::found(&entry, TenantId(entry.digest()))?;
-        Ok(Self { root, issuer, jail, keys: FetchedKeys::default(), entries: vec![entry], state })
+        Ok(Self {
+            roots: vec![root],
+            witnesses: vec![jail],
+            issuer,
+            keys: FetchedKeys::default(),
+            entries: vec![entry],
+            state,
+        })
     }
 
     /// A login at this time.
@@ -125,7 +134,7 @@ impl Tenant {
         Ok(jws::sign(&self.issuer, &random, ObjectType::IdToken, extra, payload.as_bytes())?)
     }
 
-    /// An entry that the root key signed, as the next one.
+    /// An entry that the root keys signed, as the next one.
     ///
     /// # Errors
     ///
@@ -133,8 +142,25 @@ impl Tenant {
     pub fn root_entry(&self, change: Change) -> Result<UnverifiedEntry> {
         let body = EntryBody { seq: self.state.seq() + 1, prev: Some(self.state.head()), change };
         let body = serde_json::to_string(&body)?;
-        let signatures = vec![sign_root(&body, &self.root, &SystemRandom::new())?];
+        let random = SystemRandom::new();
+        let signatures = self
+            .roots
+            .iter()
+            .map(|root| sign_root(&body, root, &random))
+            .collect::<Result<_, _>>()?;
         Ok(UnverifiedEntry::Roots { body, signatures })
+    }
+
+    /// Makes a root-class change.
+    ///
+    /// # Errors
+    ///
+    /// It is refused.
+    pub fn root_change(&mut self, change: Change) -> Result<()> {
+        let entry = self.root_entry(change)?;
+        self.state.append(&entry, &Anybody)?;
+        self.entries.push(entry);
+        Ok(())
     }
 
     /// Signs a change as a candidate for the next entry.
@@ -150,6 +176,26 @@ impl Tenant {
     ) -> Result<UnverifiedEntry> {
         let body = EntryBody { seq: self.state.seq() + 1, prev: Some(self.state.head()), change };
         let body = serde_json::to_string(&body)?;
+        let writ = self.writ_over(&body, login, at)?;
+        let (idc, others, cosignatures) = (login.idc.clone(), Vec::new(), Vec::new());
+        Ok(UnverifiedEntry::Writ { body, writ, idc, others, cosignatures })
+    }
+
+    /// Adds a second signer's writ to a candidate.
+    ///
+    /// # Errors
+    ///
+    /// The random source failed, or root keys signed the entry.
+    pub fn sign_too(&self, entry: &mut UnverifiedEntry, login: &Login, at: UnixTime) -> Result<()> {
+        let UnverifiedEntry::Writ { body, others, .. } = entry else {
+            bail!("root keys signed it")
+        };
+        let writ = self.writ_over(body, login, at)?;
+        others.push(SignedWrit { writ, idc: login.idc.clone() });
+        Ok(())
+    }
+
+    fn writ_over(&self, body: &str, login: &Login, at: UnixTime) -> Result<String> {
         let idc = login.idc.verify(self.state.issuers(), TokenKeys::Fetched(&self.keys), at)?;
         let claims = WritClaims {
             ten: self.state.ten(),
@@ -161,17 +207,10 @@ impl Tenant {
             charter: self.state.head(),
             order: Order::CharterAppend { cnt: sha256(body.as_bytes()) },
         };
-        let writ = writ::sign(&claims, &login.key, &SystemRandom::new())?;
-        Ok(UnverifiedEntry::Writ {
-            body,
-            writ,
-            idc: login.idc.clone(),
-            others: Vec::new(),
-            cosignatures: Vec::new(),
-        })
+        Ok(writ::sign(&claims, &login.key, &SystemRandom::new())?)
     }
 
-    /// Judges a candidate as the witness, cosigns it and folds it.
+    /// Judges a candidate as the witnesses, cosigns it by each and folds it.
     ///
     /// # Errors
     ///
@@ -183,9 +222,11 @@ impl Tenant {
         may: &impl MayAppend,
     ) -> Result<()> {
         let claims = self.state.admit(&candidate, &self.keys, at, may)?;
-        let cosignature = charter::sign_cosignature(&claims, &self.jail, &SystemRandom::new())?;
-        if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
-            cosignatures.push(cosignature);
+        for witness in &self.witnesses {
+            let cosignature = charter::sign_cosignature(&claims, witness, &SystemRandom::new())?;
+            if let UnverifiedEntry::Writ { cosignatures, .. } = &mut candidate {
+                cosignatures.push(cosignature);
+            }
         }
         self.state.append(&candidate, may)?;
         self.entries.push(candidate);

@@ -1,5 +1,6 @@
 //! A real installation: control plane, gateway and runner on machines of their own, as users of their
-//! own, founded by `writ init`; and what an attacker finds on the control plane's disk and on the wire.
+//! own, the runner's jail as another yet; founded by `writ init`; and what an attacker finds on the control
+//! plane's disk, on the wire, and as the runner's user.
 
 #![cfg(test)]
 
@@ -18,12 +19,17 @@ use writ_testkit::{
     github_stand_in::{GithubStandIn, SLACK_TOKEN},
     identity_provider::{IdentityProvider, Person},
     machines::{Machine, Machines},
+    socket_activation::SocketActivation,
     world::{executables, sources},
 };
 
 const TOKEN: &str = "github_pat_canary_three_machines_0123456";
 const IN_INPUT: &str = "canary-in-the-input-of-three-machines";
 const IN_OUTPUT: &str = "canary-in-an-output-of-three-machines";
+
+/// The users of the jail, and of somebody with no business on the runner's machine.
+const JAIL_USER: u32 = 7110;
+const STRANGER: u32 = 7111;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_main_job_runs_with_the_three_apart_and_the_control_planes_disk_holds_metadata_only() {
@@ -37,6 +43,9 @@ async fn the_main_job_runs_with_the_three_apart_and_the_control_planes_disk_hold
     layout.machines.capture(&layout.folder.join("wire.pcap"), github.address().port()).unwrap();
     let provider = IdentityProvider::oidc_provider("RS256", 3600).unwrap();
 
+    layout.start_jail();
+    layout.a_stranger_at_the_jails_socket_gets_nothing();
+    layout.a_runner_takes_the_jail_of_no_other_user();
     layout.init(&provider);
     layout.start_services();
     layout.log_in(&provider).await;
@@ -46,6 +55,7 @@ async fn the_main_job_runs_with_the_three_apart_and_the_control_planes_disk_hold
     assert_eq!(output["severity"], "high", "{output}");
     assert!(output["issue_url"].as_str().unwrap().contains(IN_OUTPUT));
     layout.each_machine_holds_its_own_files_alone();
+    layout.the_runners_user_reads_nothing_of_the_jails();
     layout.machines.end();
     layout.nothing_but_metadata_is_on_the_control_planes_disk();
     layout.nothing_readable_crossed_the_wire();
@@ -58,6 +68,9 @@ struct Layout {
     server: Machine,
     gateway: Machine,
     runner: Machine,
+    /// The runner's machine, as the jail's user.
+    jail: Machine,
+    jail_service: Option<SocketActivation>,
     folder: PathBuf,
     writ: String,
 }
@@ -73,13 +86,19 @@ impl Layout {
         let machine = |name: &str| machines.machine(name).unwrap();
         let (person, server) = (machine("person"), machine("server"));
         let (gateway, runner) = (machine("gateway"), machine("runner"));
-        for (name, machine) in
-            [("person", &person), ("server", &server), ("gateway", &gateway), ("runner", &runner)]
-        {
+        let jail = runner.as_user(JAIL_USER);
+        for (name, machine) in [
+            ("person", &person),
+            ("server", &server),
+            ("gateway", &gateway),
+            ("runner", &runner),
+            ("jail", &jail),
+        ] {
             machine.folder(&folder.join(name)).unwrap();
         }
         let writ = folder.join("bin/writ").display().to_string();
-        Self { machines, person, server, gateway, runner, folder, writ }
+        let jail_service = None;
+        Self { machines, person, server, gateway, runner, jail, jail_service, folder, writ }
     }
 
     fn path(&self, rest: &str) -> String {
@@ -121,9 +140,10 @@ impl Layout {
     /// Certificates of a private CA, the runner's enrolment, `writ init`, and what it hands out.
     fn init(&self, provider: &IdentityProvider) {
         self.certificates();
+        let (socket, user) = (self.path("jail.sock"), JAIL_USER.to_string());
         let enroll = ["runner", "--enroll", "enrollment.json", "--data", "data"];
-        let files = ["--vault", "vault", "--vault-key", "vault.key", "--jail-state", "jail"];
-        self.done(("runner", &self.runner), &[&enroll[..], &files[..]].concat(), b"");
+        let jail = ["--jail-socket", &socket, "--jail-user", &user];
+        self.done(("runner", &self.runner), &[&enroll[..], &jail[..]].concat(), b"");
         self.carry("runner/enrollment.json", "person/enrollment.json", &self.person);
         self.carry("ca.pem", "person/ca.pem", &self.person);
         let origin = |machine: &Machine, port| format!("https://{}:{port}", machine.ip);
@@ -242,11 +262,25 @@ impl Layout {
         self.start_runner();
     }
 
+    /// Launcher A behind a socket, as a user of its own.
+    fn start_jail(&mut self) {
+        let (writ_jail, runner) = (self.path("bin/writ-jail"), self.runner.uid.to_string());
+        let (state, vault) = (self.path("jail/state"), self.path("jail/vault"));
+        let key = self.path("jail/vault.key");
+        let socket = ["launcher-a", "--socket", "--runner-user", &runner];
+        let files = ["--state", &state, "--vault", &vault, "--vault-key", &key];
+        let words = [&[writ_jail.as_str()], &socket[..], &files[..]].concat();
+        let (at, log) = (self.folder.join("jail.sock"), self.folder.join("jail.log"));
+        let machine = self.jail.clone();
+        let activation =
+            SocketActivation::start(&at, &words, &log, move |words| machine.command(words));
+        self.jail_service = Some(activation.unwrap());
+    }
+
     fn start_runner(&mut self) {
         let path = |rest: &str| self.folder.join(rest).display().to_string();
-        let (join, data, jail) =
-            (path("runner/join.json"), path("runner/data"), path("runner/jail"));
-        let (vault, vault_key) = (path("runner/vault"), path("runner/vault.key"));
+        let (join, data) = (path("runner/join.json"), path("runner/data"));
+        let (socket, user) = (path("jail.sock"), JAIL_USER.to_string());
         let words = [
             &self.writ,
             "runner",
@@ -254,12 +288,10 @@ impl Layout {
             &join,
             "--data",
             &data,
-            "--vault",
-            &vault,
-            "--vault-key",
-            &vault_key,
-            "--jail-state",
-            &jail,
+            "--jail-socket",
+            &socket,
+            "--jail-user",
+            &user,
         ];
         let log = self.folder.join("runner.log");
         self.machines.start(&self.runner.clone(), &words, &log).unwrap();
@@ -295,7 +327,7 @@ impl Layout {
             [("local:github/token", TOKEN), ("local:slack/token", SLACK_TOKEN)]
         {
             let put = ["secret", "--vault", "vault", "--vault-key", "vault.key", "put", reference];
-            self.done(("runner", &self.runner), &put, token.as_bytes());
+            self.done(("jail", &self.jail), &put, token.as_bytes());
         }
         let pack = self.shared("packs/github.json");
         let document = self.shared("examples/leaked-secret/automation.yaml");
@@ -354,19 +386,55 @@ impl Layout {
 
     fn logs(&self) -> String {
         let log = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
-        ["server.log", "gateway.log", "runner.log"].map(log).join("\n")
+        ["server.log", "gateway.log", "runner.log", "jail.log"].map(log).join("\n")
     }
 
     fn each_machine_holds_its_own_files_alone(&self) {
-        let stolen = self.path("runner/vault.key");
+        let stolen = self.path("runner/data/runner-keys.json");
         let read = self.server.command(&["cat", &stolen]).output().unwrap();
         assert!(!read.status.success(), "the control plane's user reads the runner's files");
+    }
+
+    /// What a stolen runner is after: the jail's key and what it has seen, and the credentials.
+    fn the_runners_user_reads_nothing_of_the_jails(&self) {
+        for file in ["jail/state", "jail/vault", "jail/vault.key"] {
+            let file = self.path(file);
+            assert!(fs::metadata(&file).unwrap().len() > 0, "{file}");
+            let read = self.runner.command(&["cat", &file]).output().unwrap();
+            assert!(!read.status.success(), "the runner's user reads {file}");
+        }
+        assert!(self.logs().contains("uid_shared=false"), "{}", self.logs());
+    }
+
+    /// The path is open to everybody here, so that it is the launcher that refuses.
+    fn a_stranger_at_the_jails_socket_gets_nothing(&self) {
+        const ASK: &str = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); \
+                           s.settimeout(20); print(s.recv(4096))";
+        let ask = ["/usr/bin/python3", "-c", ASK, &self.path("jail.sock")];
+        let asked = self.runner.as_user(STRANGER).command(&ask).output().unwrap();
+        let said = String::from_utf8_lossy(&asked.stderr);
+        assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "b''", "{said}{}", self.logs());
+        let refusal = format!("user {STRANGER} is not the runner's user {}", self.runner.uid);
+        assert!(self.logs().contains(&refusal), "{}", self.logs());
+    }
+
+    fn a_runner_takes_the_jail_of_no_other_user(&self) {
+        let (socket, user) = (self.path("jail.sock"), STRANGER.to_string());
+        let words = ["runner", "--enroll", "never.json", "--data", "other-data"];
+        let jail = ["--jail-socket", &socket, "--jail-user", &user];
+        let refused = self.writ(("runner", &self.runner), &[&words[..], &jail[..]].concat(), b"");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{said}");
+        assert!(said.contains(&format!("user {JAIL_USER} answers at")), "{said}");
+        assert!(!self.folder.join("runner/never.json").exists());
     }
 
     fn nothing_but_metadata_is_on_the_control_planes_disk(&self) {
         assert!(found("secops/leaked-secret", &self.folder.join("server")), "metadata is there");
         for canary in [TOKEN, SLACK_TOKEN, IN_INPUT, IN_OUTPUT] {
-            for place in ["server", "server.log", "gateway", "gateway.log", "runner.log"] {
+            for place in
+                ["server", "server.log", "gateway", "gateway.log", "runner.log", "jail", "jail.log"]
+            {
                 assert!(!found(canary, &self.folder.join(place)), "`{canary}` stands in {place}");
             }
             assert!(!found(canary, &self.folder.join("runner")), "`{canary}` on the runner's disk");
@@ -385,6 +453,7 @@ impl Layout {
 impl Drop for Layout {
     fn drop(&mut self) {
         self.machines.end();
+        self.jail_service = None;
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -31,6 +31,7 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/ssh-agent", &["openssh-client"]),
     ("/usr/bin/tcpdump", &["tcpdump"]),
     ("/usr/bin/setpriv", &["util-linux"]),
+    ("/usr/bin/systemd-analyze", &["systemd"]),
 ];
 
 /// What the Python environment holds: moto stands in for AWS, OpenBao's wheel carries its server, and

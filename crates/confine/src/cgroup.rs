@@ -28,7 +28,7 @@ use mounts::{CGROUP_MAGIC, CGROUP2_MAGIC, Controllers, file_system};
 const PERIOD_US: u64 = 100_000;
 /// Names that are ours to remove.
 const PREFIX: &str = "writ-sandbox-";
-/// Where a launcher moves itself in version 2, which allows no processes beside subgroups.
+/// Where a launcher moves itself and its parent in version 2, which allows no processes beside subgroups.
 const LEAF: &str = "writ-launcher";
 
 /// Why there is no control group.
@@ -81,7 +81,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl CgroupParent {
     /// Finds the launcher's own group and makes sure that groups can be made in it. In version 2
-    /// this moves the launcher into a leaf, so call it before anything else is started.
+    /// this moves the launcher and its parent into a leaf, so call it before anything else is started.
     ///
     /// # Errors
     ///
@@ -239,7 +239,8 @@ fn quota(percent: u32) -> u64 {
     PERIOD_US * u64::from(percent) / 100
 }
 
-/// Hands the controllers on to subgroups, which needs the group itself to be empty of processes.
+/// Hands the controllers on to subgroups, which needs the group itself to be empty of processes: the
+/// launcher goes into a leaf, and so does whoever started it from this group (a service's main process).
 fn enable_delegated(dir: &Path) -> Result<(), CgroupError> {
     let enabled = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
     let has = |name: &str| enabled.split_whitespace().any(|word| word == name);
@@ -251,11 +252,22 @@ fn enable_delegated(dir: &Path) -> Result<(), CgroupError> {
         fs::create_dir(&leaf)
             .map_err(|source| CgroupError::NotDelegated { path: leaf.clone(), source })?;
     }
+    if let Some(parent) = parent_in_same_group() {
+        write(&leaf, "cgroup.procs", u64::from(parent))?;
+    }
     write(&leaf, "cgroup.procs", u64::from(std::process::id()))?;
     write_text(dir, "cgroup.subtree_control", "+memory +pids")?;
     // A delegated unit may have been given no processor controller; the time limit still holds.
     let _no_cpu_controller = write_text(dir, "cgroup.subtree_control", "+cpu");
     Ok(())
+}
+
+/// The parent process, if it is in the group that this one is in.
+fn parent_in_same_group() -> Option<u32> {
+    let parent = rustix::process::getppid()?.as_raw_nonzero().get().unsigned_abs();
+    let group = |process: &str| fs::read_to_string(format!("/proc/{process}/cgroup")).ok();
+    let own = group("self")?;
+    (group(&parent.to_string())? == own).then_some(parent)
 }
 
 fn write(dir: &Path, file: &str, value: u64) -> Result<(), CgroupError> {

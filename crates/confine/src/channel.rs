@@ -17,6 +17,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     time::Duration,
 };
 
@@ -24,11 +25,13 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
-        sendmsg, socketpair, sockopt,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+        SocketType, connect, recvmsg, sendmsg, socket_with, socketpair, sockopt,
     },
 };
 use writ_model::limits::LINK_MESSAGE_MAX;
+
+use crate::sys;
 
 const HEADER_LEN: usize = 4;
 /// How much is read at once, and so how far memory runs ahead of what has arrived.
@@ -87,6 +90,20 @@ impl Channel {
         Ok((Self { socket: a }, Self { socket: b }))
     }
 
+    /// Connects to whoever listens at `path`.
+    ///
+    /// # Errors
+    ///
+    /// * [`ChannelError::Socket`]: nobody listens there, or this user may not connect.
+    pub fn connect(path: &Path) -> Result<Self, ChannelError> {
+        let address = SocketAddrUnix::new(path).map_err(socket_error)?;
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .map_err(socket_error)?;
+        connect(&socket, &address).map_err(socket_error)?;
+        Ok(Self { socket })
+    }
+
     /// Takes over a connected Unix stream socket and makes it blocking.
     ///
     /// # Errors
@@ -109,8 +126,7 @@ impl Channel {
     ///
     /// * [`ChannelError::Socket`]: the socket is no Unix socket.
     pub fn peer_uid(&self) -> Result<u32, ChannelError> {
-        let peer = sockopt::socket_peercred(&self.socket).map_err(socket_error)?;
-        Ok(peer.uid.as_raw())
+        sys::peer_uid(self.socket.as_fd()).map_err(ChannelError::Socket)
     }
 
     /// Bounds how long one `send` or `receive` waits without progress; `None` waits for ever.

@@ -3,7 +3,7 @@
 //! Used by the single-threaded launchers of `writ-jail`. [`spawn`] forks a closure into
 //! confinement (jail, cell); [`sandbox::run`] starts the code of one code step; [`Channel`] carries
 //! messages and descriptors between all of them; [`doctor::examine`] says what this machine can do
-//! and how to mend what it can't.
+//! and how to mend what it can't. [`take_listener`] is for a launcher that a service manager starts.
 //!
 //! Invariants:
 //! * In [`IsolationMode::Full`](writ_model::IsolationMode::Full) a process starts with every
@@ -16,6 +16,7 @@
 //!
 //! Read next: `process` (the parent's half of a start), then `setup` (the child's half).
 
+mod activation;
 mod capabilities;
 mod cgroup;
 mod channel;
@@ -32,9 +33,12 @@ pub mod sandbox;
 mod seccomp;
 mod setup;
 mod sys;
+mod user;
 
+pub use activation::{ActivationError, Listener, take_listener};
 pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupParent};
 pub use channel::{Channel, ChannelError, Received};
 pub use error::ConfineError;
 pub use process::{ChildProcess, Confined, Exit, fork_worker, harden_self, spawn};
 pub use profile::Profile;
+pub use user::{UserError, uid_of};

@@ -7,10 +7,12 @@
 //! held by a thread that the child does not have.
 #![expect(
     unsafe_code,
-    reason = "clone3, close_range, mount_setattr and _exit have no safe wrapper"
+    reason = "clone3, close_range, mount_setattr, _exit, SO_PEERCRED of any peer, descriptors by number \
+              and the environment have no safe wrapper"
 )]
 
 use std::{
+    env,
     ffi::CStr,
     fs, io,
     mem::size_of,
@@ -133,6 +135,62 @@ pub(crate) fn memfd_secret() -> io::Result<OwnedFd> {
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// The user of the process at the other end of a Unix socket, as it was when they were connected.
+/// A socket of another kind has none, which is an error.
+///
+/// The safe wrapper reads the peer's process id as never zero, which it is for a peer outside of this
+/// process namespace.
+pub(crate) fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
+    let size = libc::socklen_t::try_from(size_of::<libc::ucred>());
+    let mut length = size.map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: `peer` and `length` outlive the call, and `length` is the size of `peer`, every bit
+    // pattern of which is valid.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    match (result, peer.uid) {
+        (0, libc::uid_t::MAX) => Err(io::ErrorKind::NotConnected.into()),
+        (0, uid) => Ok(uid),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Takes variables out of the environment. Refuses in a process with several threads.
+pub(crate) fn forget_variables(names: &[&str]) -> io::Result<()> {
+    if thread_count()? != 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "process has several threads"));
+    }
+    for name in names {
+        // SAFETY: the process has one thread, so that no other reads the environment meanwhile.
+        unsafe { env::remove_var(name) };
+    }
+    Ok(())
+}
+
+/// Takes over the one descriptor that a service manager has passed.
+///
+/// Only `activation` calls this, which has just taken away the variables that name the descriptor, so
+/// that it is taken once.
+pub(crate) fn take_passed_descriptor() -> io::Result<OwnedFd> {
+    /// `SD_LISTEN_FDS_START` of `sd_listen_fds(3)`.
+    const FIRST: RawFd = 3;
+    // SAFETY: touches no memory; a descriptor that is not open is an error.
+    if unsafe { libc::fcntl(FIRST, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, was made by the service manager for this process alone, and nothing in this
+    // process owns it: what this process opens owns the descriptor that it was given, and this one was
+    // in use by then.
+    Ok(unsafe { OwnedFd::from_raw_fd(FIRST) })
 }
 
 /// Makes a system call that no filter of jail or cell allows, with arguments that make it harmless

@@ -20,7 +20,7 @@ mod writer;
 
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -70,14 +70,9 @@ pub enum JournalError {
     /// Somebody reads, so that the write-ahead log can't be emptied now.
     #[error("the journal is being read")]
     Busy,
-    /// The file is of another version of Writ.
-    #[error("the journal is of schema {found}; this Writ knows {known}")]
-    Version {
-        /// Version in the file.
-        found: i64,
-        /// Version of this program.
-        known: i64,
-    },
+    /// The file is of another version of Writ, or none of its files.
+    #[error("the journal can't be used as it is")]
+    Schema(#[from] writ_sqlite::SchemaError),
     /// The writer thread has ended.
     #[error("the journal's writer has ended")]
     WriterGone,
@@ -96,7 +91,7 @@ impl JournalError {
             Self::Sealed | Self::Row => "journal-damaged",
             Self::Erased => "run-erased",
             Self::NotEnded => "run-not-ended",
-            Self::Version { .. } => "journal-version",
+            Self::Schema(error) => error.code(),
         }
     }
 
@@ -111,6 +106,7 @@ pub(crate) struct Journal {
     writer: Writer,
     reader: Mutex<Connection>,
     storage: StorageKey,
+    path: PathBuf,
     /// Held for as long as the journal is open; the last to go.
     _lock: File,
 }
@@ -131,7 +127,7 @@ impl Journal {
         let storage = StorageKey::new(storage)?;
         let writer = Writer::start(schema::writer(path, &storage)?)?;
         let reader = Mutex::new(schema::reader(path)?);
-        Ok(Self { writer, reader, storage, _lock: lock })
+        Ok(Self { writer, reader, storage, path: path.to_owned(), _lock: lock })
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -307,7 +303,8 @@ impl Journal {
         self.writer.write(move |transaction| tell(transaction, &payload)).await
     }
 
-    /// Destroys the key of a run that has ended, and with it the run's data.
+    /// Destroys the key of a run that has ended, and with it the run's data. A copy from before an upgrade
+    /// has the key too, so that it goes as well.
     pub(crate) async fn forget(&self, run: RunId) -> Result<(), JournalError> {
         let forgotten = self
             .writer
@@ -322,6 +319,7 @@ impl Journal {
         if forgotten == 0 {
             return Err(JournalError::NotEnded);
         }
+        writ_sqlite::remove_backups(&self.path).map_err(JournalError::File)?;
         self.writer.checkpoint().await
     }
 }

@@ -1,4 +1,4 @@
-//! What a jail asks of launcher A, and what the launcher tells the runner.
+//! What a jail asks of launcher A, and what the launcher tells and hands the runner.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,3 +28,15 @@ pub enum LauncherReply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellStarted {}
+
+/// Launcher A, behind a socket, to the runner that connected: the descriptor beside this message is
+/// the runner's end of that link. The launcher makes both links, so that the kernel tells the runner
+/// whose they are: a socket that a service manager listens on says nothing of who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LauncherLink {
+    /// Requests to the jail and its replies; the first of the two.
+    Jail,
+    /// Announcements of cells ([`CellStarted`]); the second and last.
+    Cells,
+}

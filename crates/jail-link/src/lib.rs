@@ -21,7 +21,7 @@ pub use cell::{
     TestOrder,
 };
 pub use codec::{MessageError, decode, encode};
-pub use launcher::{CellStarted, LauncherReply, LauncherRequest};
+pub use launcher::{CellStarted, LauncherLink, LauncherReply, LauncherRequest};
 pub use runner_jail::{
     ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
     JailRequest, MayRead, OpenRun, PermitCode, RecordCode, Refused, ReopenRun, ResumeRun,

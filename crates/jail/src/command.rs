@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use writ_confine::{ConfineError, doctor};
+use writ_confine::{ConfineError, UserError, doctor};
 use writ_model::{IsolationMode, SecretRef};
 use zeroize::Zeroizing;
 
@@ -23,8 +23,14 @@ const SECRET_MAX: u64 = 64 * 1024;
 #[command(name = "writ-jail", version)]
 pub enum Command {
     /// Starts the jail, and cells when it asks. Descriptor 0 is the jail's link to the runner,
-    /// descriptor 1 the broker's announcements.
+    /// descriptor 1 the broker's announcements; with `--socket`, whoever connects is handed both.
     LauncherA {
+        /// Wait for the runner at the socket that the service manager passes (`sd_listen_fds(3)`).
+        #[arg(long, requires = "runner_user")]
+        socket: bool,
+        /// The only user that may connect: the runner's, by number or by name.
+        #[arg(long, requires = "socket")]
+        runner_user: Option<String>,
         /// The jail's own state file; made the first time.
         #[arg(long)]
         state: PathBuf,
@@ -104,6 +110,9 @@ pub enum CommandError {
     /// A launcher did not start or ended.
     #[error("the launcher failed")]
     Launcher(#[from] LauncherError),
+    /// The runner's user is not known.
+    #[error("the runner's user is not known")]
+    User(#[from] UserError),
     /// The machine could not be examined.
     #[error("cannot examine this machine")]
     Doctor(#[source] ConfineError),
@@ -127,6 +136,8 @@ impl Command {
     pub fn run(self) -> Result<(), CommandError> {
         match self {
             Self::LauncherA {
+                socket: _,
+                runner_user,
                 state,
                 vault,
                 vault_key,
@@ -135,9 +146,13 @@ impl Command {
                 isolation,
             } => {
                 launcher::without_credentials()?;
+                let caller = match runner_user {
+                    Some(user) => launcher::Caller::Socket { runner: writ_confine::uid_of(&user)? },
+                    None => launcher::Caller::Parent,
+                };
                 let files =
                     launcher::Files { state, vault, vault_key, secret_managers, aws_environment };
-                Ok(launcher::launch_jail(&files, isolation.into())?)
+                Ok(launcher::launch_jail(&files, isolation.into(), caller)?)
             }
             Self::LauncherB { isolation: _ } => Ok(launcher::launch_sandboxes()?),
             Self::Doctor => {

@@ -65,7 +65,13 @@ pub fn serve(runner: OwnedFd, state: File, launcher: Channel) -> i32 {
         Ok(()) => 0,
         Err(error) => {
             // Its sources can name a line of the state file, never what is in it.
-            eprintln!("writ-jail: the jail ends: {error}");
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(inner) = source {
+                text = format!("{text}: {inner}");
+                source = inner.source();
+            }
+            eprintln!("writ-jail: the jail ends: {text}");
             1
         }
     }

@@ -7,6 +7,7 @@
 
 mod cells;
 mod environment;
+mod links;
 mod sandboxes;
 
 use std::{
@@ -19,10 +20,11 @@ use rustix::{
     fs::{Mode, OFlags},
     stdio,
 };
-use writ_confine::{ChannelError, ConfineError};
+use writ_confine::{ActivationError, ChannelError, ConfineError};
 
 pub use cells::launch_jail;
 pub use environment::without_credentials;
+pub use links::Caller;
 pub use sandboxes::launch_sandboxes;
 
 /// The files that belong to a jail.
@@ -49,6 +51,9 @@ pub enum LauncherError {
     /// A socket failed.
     #[error("a launcher's socket failed")]
     Channel(#[from] ChannelError),
+    /// The service manager passed no socket that can be used.
+    #[error("there is no socket to wait at")]
+    Activation(#[from] ActivationError),
     /// The state file can't be used, or another jail holds it.
     #[error("cannot use the jail's state file `{}`", path.display())]
     State {

@@ -6,6 +6,8 @@
 //! Invariants:
 //! * what [`StateFile::append`] returned from is on disk (`fdatasync`), as one unit;
 //! * a torn last line is cut off; anything else that does not parse refuses to start;
+//! * the file says which format it is of: a new one first of all, one from before formats were named (format 1)
+//!   from where this version takes it up; a newer one is refused before anything unknown in it is met;
 //! * statements are numbered without a gap, and the file is the queue they are delivered from.
 //!
 //! Not here: what any of it means (`flow`).
@@ -26,11 +28,16 @@ use zeroize::Zeroizing;
 
 use crate::approvals::Approvals;
 
+/// The format that this program writes. Format 1 is this one without its name.
+const FORMAT: u32 = 2;
+
 /// One thing to remember.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Record {
-    /// The jail's Ed25519 key, PKCS#8 as base64url; the first record of a file.
+    /// The format of what follows; the first record of a file.
+    Format(u32),
+    /// The jail's Ed25519 key, PKCS#8 as base64url.
     Key(Zeroizing<String>),
     /// The tenant, set once.
     Anchor(TenantId),
@@ -84,6 +91,8 @@ pub struct Attempt {
 /// What the file says, indexed.
 #[derive(Default)]
 pub struct Memory {
+    /// The newest format that was written.
+    pub format: Option<u32>,
     /// The key's PKCS#8, base64url.
     pub key: Option<Zeroizing<String>>,
     /// The tenant.
@@ -118,6 +127,14 @@ pub enum StateError {
     /// Reading or writing failed.
     #[error("cannot use the jail's state file")]
     Io(#[from] io::Error),
+    /// A newer Writ has written it.
+    #[error(
+        "the jail's state file is of format {found}; this jail knows {FORMAT}: start the version that wrote it"
+    )]
+    Newer {
+        /// The format of the file.
+        found: u32,
+    },
     /// A line before the last does not parse.
     #[error("the jail's state file is damaged at line {line}: enrol the runner anew")]
     Damaged {
@@ -133,11 +150,11 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Reads the whole file and cuts a torn last line off.
+    /// Reads the whole file, cuts a torn last line off, and names the format if nobody has.
     ///
     /// # Errors
     ///
-    /// [`StateError`]: `Damaged` is final; the runner enrols anew.
+    /// [`StateError`]: `Damaged` is final; the runner enrols anew. `Newer` wants the version that wrote it.
     pub fn open(mut file: File) -> Result<Self, StateError> {
         let mut bytes = Zeroizing::new(Vec::new());
         file.seek(SeekFrom::Start(0))?;
@@ -153,11 +170,20 @@ impl StateFile {
             let damaged = || StateError::Damaged { line: index + 1 };
             let records: Vec<Record> = serde_json::from_slice(line).map_err(|_| damaged())?;
             for record in records {
+                if let Record::Format(found) = record
+                    && found > FORMAT
+                {
+                    return Err(StateError::Newer { found });
+                }
                 memory.take(record).ok_or_else(damaged)?;
             }
         }
         file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, memory })
+        let mut opened = Self { file, memory };
+        if opened.memory.format != Some(FORMAT) {
+            opened.append(vec![Record::Format(FORMAT)])?;
+        }
+        Ok(opened)
     }
 
     /// What the file says.
@@ -192,9 +218,12 @@ impl Memory {
     /// Indexes a record; `None` if it can't follow what is there.
     fn take(&mut self, record: Record) -> Option<()> {
         match record {
+            Record::Format(format) if self.format.is_none_or(|before| before < format) => {
+                self.format = Some(format);
+            }
             Record::Key(key) if self.key.is_none() => self.key = Some(key),
             Record::Anchor(ten) if self.anchor.is_none() => self.anchor = Some(ten),
-            Record::Key(_) | Record::Anchor(_) => return None,
+            Record::Format(_) | Record::Key(_) | Record::Anchor(_) => return None,
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
             Record::Used { jti, until } => {
                 self.used.insert(jti, until);
@@ -284,3 +313,6 @@ impl Memory {
             .is_some_and(|compact| sha256(compact.as_bytes()) == statement.digest())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,15 +115,12 @@ fn genesis(root: &SigningKey, issuer: &SigningKey, jail: &mut Jail) -> Unverifie
         roots: vec![root.public().clone()],
         threshold: 1,
         issuers: vec![Issuer {
-            iss: ISSUER.to_owned(),
             keys: vec![IssuerKey { kid: key.thumbprint().to_string(), jwk: key.clone().into() }],
-            clients: vec![IssuerClient { client_id: "writ-cli".to_owned(), operations }],
-            jwks: None,
-            algorithms: vec![IdTokenAlgorithm::EdDsa],
-            max_age_s: 3600,
-            session_max_s: 12 * 3600,
-            subject_claim: "sub".to_owned(),
-            groups_claim: None,
+            ..Issuer::new(
+                ISSUER,
+                vec![IdTokenAlgorithm::EdDsa],
+                vec![IssuerClient::new("writ-cli", operations)],
+            )
         }],
         owners: PEOPLE.iter().take(4).map(|sub| person(sub)).collect(),
         runner: RunnerEnrollment {

@@ -1,7 +1,8 @@
 //! The charter as this runner has it: entries on disk, folded in memory.
 //!
 //! Kept so that a runner starts, and goes on with accepted runs, while the control plane is away.
-//! The file is believed no more than the control plane is: it is folded from the anchor.
+//! The file is believed no more than the control plane is: it is folded from the anchor. So it needs no version of
+//! its own: whatever does not parse or fold is fetched again.
 
 use std::{
     fs::{self, File},
@@ -111,5 +112,30 @@ impl CharterCache {
 
     fn failed(&self, source: io::Error) -> CharterCacheError {
         CharterCacheError::File { path: self.path.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/charter-before.jsonl");
+    const TENANT: &str = "sha256:EOdm_nWhrMjL23serPmAshs208LbwRjIYJTeoU4hm-8";
+
+    #[test]
+    fn a_file_of_the_version_before_folds_and_one_that_does_not_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("charter.jsonl");
+        let text = fs::read_to_string(BEFORE).unwrap();
+        for (text, entries, seq) in [(text.clone(), 5, Some(4)), (text + "{}\n", 0, None)] {
+            fs::write(&path, text).unwrap();
+            let ten = TenantId(TENANT.parse().unwrap());
+
+            let cache = CharterCache::open(&path, ten, Policies::built_in().unwrap()).unwrap();
+
+            assert_eq!(cache.entries().len(), entries);
+            assert_eq!(cache.state().map(|state| state.seq()), seq);
+        }
     }
 }

@@ -16,6 +16,7 @@ mod flow;
 mod gateway_link;
 mod identity;
 mod jail_client;
+mod jail_socket;
 mod perform;
 mod processes;
 mod report;
@@ -25,5 +26,6 @@ mod wiring;
 
 pub use identity::{Identity, IdentityError};
 pub use jail_client::{JailClient, JailError};
-pub use processes::{Launch, LaunchError};
+pub use jail_socket::JailSocketError;
+pub use processes::{JailFiles, JailPlace, Launch, LaunchError};
 pub use wiring::{Config, RunnerError, enrollment, serve};

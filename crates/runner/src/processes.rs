@@ -1,8 +1,9 @@
-//! Starts the two launchers of `writ-jail`, with the sockets that each is given.
+//! Has the two launchers of `writ-jail`, with the sockets that each shares with the runner.
 //!
-//! Launcher A gets the jail's link as stdin and the broker's announcements as stdout; launcher B
-//! gets its orders as stdin. Both write their log to this process's stderr, and both end when
-//! their sockets close.
+//! Launcher A is spawned, with the jail's link as stdin and the broker's announcements as stdout; or a
+//! service manager starts it, as a user of its own, and it hands both over at a socket (`jail_socket`).
+//! Launcher B is spawned, with its orders as stdin. What is spawned logs to this process's stderr. Both
+//! end when their sockets close.
 
 use std::{
     io,
@@ -12,11 +13,36 @@ use std::{
 
 use writ_confine::{Channel, ChannelError};
 
-/// Where the jail and its files are.
+use crate::jail_socket::{self, JailSocketError};
+
+/// The launchers, and where the jail is.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// The `writ-jail` executable.
     pub executable: PathBuf,
+    /// Who starts the jail.
+    pub jail: JailPlace,
+    /// Development only: start although a measure is missing.
+    pub degraded: bool,
+}
+
+/// Who starts the jail's launcher.
+#[derive(Debug, Clone)]
+pub enum JailPlace {
+    /// This process, as its own user.
+    Spawned(JailFiles),
+    /// A service manager, as another user, when this process connects.
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// The user that must answer there.
+        user: u32,
+    },
+}
+
+/// The files of a jail that this process starts.
+#[derive(Debug, Clone)]
+pub struct JailFiles {
     /// The jail's state file.
     pub state: PathBuf,
     /// The `local:` vault.
@@ -25,8 +51,6 @@ pub struct Launch {
     pub vault_key: PathBuf,
     /// Secret managers beside `local:`, if there are any.
     pub secret_managers: Option<PathBuf>,
-    /// Development only: start although a measure is missing.
-    pub degraded: bool,
 }
 
 /// Why the launchers were not started.
@@ -35,6 +59,9 @@ pub enum LaunchError {
     /// No sockets were to be had.
     #[error("cannot make sockets for the jail")]
     Channel(#[from] ChannelError),
+    /// Nobody, or somebody else, is at the jail's socket.
+    #[error("the jail's socket is not usable")]
+    Socket(#[from] JailSocketError),
     /// A launcher has ended.
     #[error("a launcher of the jail has ended; see its log")]
     Ended,
@@ -57,19 +84,32 @@ pub(crate) struct Launched {
     pub(crate) children: Vec<Child>,
 }
 
-/// Starts launcher A alone, for a jail that is to be asked who it is.
-pub(crate) fn launch_jail(launch: &Launch) -> Result<(Channel, Channel, Child), LaunchError> {
+/// The jail and the broker's announcements, and the process to wait for, if it was spawned here.
+pub(crate) type Jail = (Channel, Channel, Option<Child>);
+
+/// Has launcher A alone, for a jail that is to be asked who it is.
+pub(crate) fn launch_jail(launch: &Launch) -> Result<Jail, LaunchError> {
+    match &launch.jail {
+        JailPlace::Spawned(files) => spawn_jail(launch, files),
+        JailPlace::Socket { path, user } => {
+            let (jail, cells) = jail_socket::connect(path, *user)?;
+            Ok((jail, cells, None))
+        }
+    }
+}
+
+fn spawn_jail(launch: &Launch, files: &JailFiles) -> Result<Jail, LaunchError> {
     let (jail, jail_end) = Channel::pair()?;
     let (cells, cells_end) = Channel::pair()?;
     let mut command = Command::new(&launch.executable);
     command
         .arg("launcher-a")
-        .args(["--state".as_ref(), launch.state.as_os_str()])
-        .args(["--vault".as_ref(), launch.vault.as_os_str()])
-        .args(["--vault-key".as_ref(), launch.vault_key.as_os_str()])
+        .args(["--state".as_ref(), files.state.as_os_str()])
+        .args(["--vault".as_ref(), files.vault.as_os_str()])
+        .args(["--vault-key".as_ref(), files.vault_key.as_os_str()])
         .args(["--isolation", isolation(launch)])
         .args(
-            launch
+            files
                 .secret_managers
                 .iter()
                 .flat_map(|path| ["--secret-managers".as_ref(), path.as_os_str()]),
@@ -77,10 +117,10 @@ pub(crate) fn launch_jail(launch: &Launch) -> Result<(Channel, Channel, Child), 
         .stdin(Stdio::from(jail_end.into_fd()))
         .stdout(Stdio::from(cells_end.into_fd()));
     let child = spawn(&mut command, launch)?;
-    Ok((jail, cells, child))
+    Ok((jail, cells, Some(child)))
 }
 
-/// Starts both launchers.
+/// Has both launchers.
 pub(crate) fn launch(launch: &Launch) -> Result<Launched, LaunchError> {
     let (jail, cells, launcher_a) = launch_jail(launch)?;
     let (sandboxes, orders) = Channel::pair()?;
@@ -91,7 +131,8 @@ pub(crate) fn launch(launch: &Launch) -> Result<Launched, LaunchError> {
         .stdin(Stdio::from(orders.into_fd()))
         .stdout(Stdio::null());
     let launcher_b = spawn(&mut command, launch)?;
-    Ok(Launched { jail, cells, sandboxes, children: vec![launcher_a, launcher_b] })
+    let children = launcher_a.into_iter().chain([launcher_b]).collect();
+    Ok(Launched { jail, cells, sandboxes, children })
 }
 
 const fn isolation(launch: &Launch) -> &'static str {

@@ -7,7 +7,7 @@ use writ_api::{Caller, Client, Credential};
 use writ_engine::Engine;
 use writ_evidence::{charter::RunnerEnrollment, seal::SealingPrivateKey};
 use writ_jail_link::JailRequest;
-use writ_model::{Digest, TenantId};
+use writ_model::{Digest, IsolationReport, TenantId};
 use writ_policy::Policies;
 
 use crate::{
@@ -40,7 +40,7 @@ pub struct Config {
     pub gateway_url: Option<String>,
     /// PEM of a private CA that server and gateway may be certified by.
     pub ca: Option<Vec<u8>>,
-    /// The jail and its files.
+    /// The launchers, and where the jail is.
     pub launch: Launch,
 }
 
@@ -77,6 +77,17 @@ pub enum RunnerError {
     /// The built-in policies are not valid.
     #[error("the built-in policies are not valid")]
     Policies(#[source] writ_policy::PolicyError),
+}
+
+impl RunnerError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.code(),
+            _ => "runner",
+        }
+    }
 }
 
 /// Everything that the runner's stages reach.
@@ -120,12 +131,14 @@ pub async fn enrollment(
     std::fs::create_dir_all(data)
         .map_err(|source| RunnerError::Data { path: data.to_owned(), source })?;
     let identity = Identity::load_or_create(&data.join("runner-keys.json"))?;
-    let (channel, _cells, mut child) = launch_jail(jail)?;
+    let (channel, _cells, child) = tokio::task::block_in_place(|| launch_jail(jail))?;
     let client = JailClient::new(channel);
     let described = client.describe().await;
     client.hang_up();
-    tokio::task::block_in_place(|| child.wait())
-        .map_err(|source| LaunchError::Spawn { path: jail.executable.clone(), source })?;
+    if let Some(mut child) = child {
+        tokio::task::block_in_place(|| child.wait())
+            .map_err(|source| LaunchError::Spawn { path: jail.executable.clone(), source })?;
+    }
     Ok(identity.enrollment(described?.jail_key)?)
 }
 
@@ -139,7 +152,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), RunnerError> {
     data_folder(&config)?;
-    let Launched { jail, cells, sandboxes, mut children } = launch(&config.launch)?;
+    let Launched { jail, cells, sandboxes, mut children } =
+        tokio::task::block_in_place(|| launch(&config.launch))?;
     broker::serve(cells);
     let parts = build(&config, jail, sandboxes).await?;
     let parts = Arc::new(parts);
@@ -184,7 +198,8 @@ async fn build(
     let identity = Identity::load_or_create(&config.data.join("runner-keys.json"))?;
     let jail = Arc::new(JailClient::new(jail));
     let described = jail.describe().await?;
-    tracing::info!(isolation = %described.isolation.mode, "jail started");
+    let IsolationReport { mode, uid_shared, .. } = described.isolation;
+    tracing::info!(isolation = %mode, uid_shared, "jail started");
     jail.ask(JailRequest::Join { ten: config.ten, head: config.head }).await?;
     let server = Arc::new(client(&config.server_url, &identity, config.ca.as_deref())?);
     let policies = Policies::built_in().map_err(RunnerError::Policies)?;

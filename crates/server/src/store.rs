@@ -34,14 +34,9 @@ pub enum StoreError {
     /// What is stored does not parse: another program wrote here.
     #[error("the tenant database holds a row that is not what was written")]
     Row,
-    /// The file is of another version of Writ.
-    #[error("the tenant database is of schema {found}; this Writ knows {known}")]
-    Version {
-        /// Version in the file.
-        found: i64,
-        /// Version of this program.
-        known: i64,
-    },
+    /// The file is of another version of Writ, or none of its files.
+    #[error("the tenant database can't be used as it is")]
+    Schema(#[from] writ_sqlite::SchemaError),
     /// The writ's `jti` was used, or the run exists.
     #[error("the writ was used before")]
     Replayed,
@@ -58,8 +53,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or makes the file.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)?;
-        schema::prepare(&connection)?;
+        let mut connection = Connection::open(path)?;
+        schema::prepare(&mut connection, path)?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 
@@ -79,3 +74,6 @@ impl Store {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,18 @@ pub enum ServeError {
     Serve(#[source] io::Error),
 }
 
+impl ServeError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Tenant { source: OpenError::Store(StoreError::Schema(error)), .. }
+            | Self::Store(StoreError::Schema(error)) => error.code(),
+            _ => "server",
+        }
+    }
+}
+
 /// Makes a tenant's database from its charter entry 0; the same again is harmless.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "workflow",
     "jail-link",
     "api",
+    "sqlite",
     "server",
     "engine",
     "confine",

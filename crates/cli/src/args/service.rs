@@ -106,20 +106,26 @@ pub(crate) struct RunnerArgs {
     /// The gateway's link origin.
     #[arg(long)]
     pub(crate) gateway_url: Option<String>,
-    /// The `local:` vault.
-    #[arg(long)]
-    pub(crate) vault: PathBuf,
-    /// The vault's key file.
-    #[arg(long)]
-    pub(crate) vault_key: PathBuf,
+    /// The socket of a jail that a service manager starts as a user of its own.
+    #[arg(long, requires = "jail_user")]
+    pub(crate) jail_socket: Option<PathBuf>,
+    /// The user that must answer at the jail's socket, by number or by name.
+    #[arg(long, requires = "jail_socket")]
+    pub(crate) jail_user: Option<String>,
+    /// The `local:` vault, if this process starts the jail.
+    #[arg(long, required_unless_present = "jail_socket", conflicts_with = "jail_socket")]
+    pub(crate) vault: Option<PathBuf>,
+    /// The vault's key file, if this process starts the jail.
+    #[arg(long, required_unless_present = "jail_socket", conflicts_with = "jail_socket")]
+    pub(crate) vault_key: Option<PathBuf>,
     /// Secret managers beside `local:`: a JSON file, as the documentation shows it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "jail_socket")]
     pub(crate) secret_managers: Option<PathBuf>,
-    /// Folder of the jail's own state.
-    #[arg(long)]
-    pub(crate) jail_state: PathBuf,
+    /// Folder of the jail's own state, if this process starts the jail.
+    #[arg(long, required_unless_present = "jail_socket", conflicts_with = "jail_socket")]
+    pub(crate) jail_state: Option<PathBuf>,
     /// Start although this machine can't confine everything; for development.
-    #[arg(long, value_parser = ["degraded"])]
+    #[arg(long, value_parser = ["degraded"], conflicts_with = "jail_socket")]
     pub(crate) isolation: Option<String>,
 }
 

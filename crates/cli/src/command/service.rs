@@ -1,6 +1,10 @@
 //! The services: control plane, gateway, runner; and the doctor.
 
-use std::{fs, future::Future, path::Path};
+use std::{
+    fs,
+    future::Future,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     net::TcpListener,
@@ -9,6 +13,7 @@ use tokio::{
 };
 use writ_api::{Listening, TlsFiles, Transport};
 use writ_model::{IsolationMode, IsolationReport};
+use writ_runner::{JailFiles, JailPlace};
 
 use super::Context;
 use crate::{
@@ -63,7 +68,7 @@ pub(super) async fn server(args: ServerArgs) -> Result<(), Failure> {
     tracing::info!(%address, "control plane serves");
     writ_server::serve(config, listener, stopped()?)
         .await
-        .map_err(|error| Failure::because("server", "the control plane ended", &error))
+        .map_err(|error| Failure::because(error.code(), "the control plane ended", &error))
 }
 
 pub(super) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
@@ -94,16 +99,8 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     if degraded {
         output::say("DEGRADED ISOLATION: for development only, and written in every receipt");
     }
-    let launch = writ_runner::Launch {
-        executable: jail_executable()?,
-        state: args.jail_state.join("state"),
-        vault: args.vault,
-        vault_key: args.vault_key,
-        secret_managers: args.secret_managers,
-        degraded,
-    };
-    fs::create_dir_all(&args.jail_state)
-        .map_err(|error| Failure::because("jail", "cannot make the jail's folder", &error))?;
+    let launch =
+        writ_runner::Launch { executable: jail_executable()?, jail: jail_place(&args)?, degraded };
     if let Some(path) = &args.enroll {
         return enroll(path, &args.data, &launch).await;
     }
@@ -132,7 +129,27 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     };
     writ_runner::serve(config, stopped()?)
         .await
-        .map_err(|error| Failure::because("runner", "the runner ended", &error))
+        .map_err(|error| Failure::because(error.code(), "the runner ended", &error))
+}
+
+/// Where the jail is: behind a socket, or in files of this process's user.
+fn jail_place(args: &RunnerArgs) -> Result<JailPlace, Failure> {
+    if let Some(path) = &args.jail_socket {
+        let user = args.jail_user.as_deref().ok_or_else(|| missing("--jail-user"))?;
+        let user = writ_confine::uid_of(user)
+            .map_err(|error| Failure::because("jail-user", "who is the jail's user?", &error))?;
+        return Ok(JailPlace::Socket { path: path.clone(), user });
+    }
+    let given = |option: &Option<PathBuf>, name| option.clone().ok_or_else(|| missing(name));
+    let folder = given(&args.jail_state, "--jail-state")?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| Failure::because("jail", "cannot make the jail's folder", &error))?;
+    Ok(JailPlace::Spawned(JailFiles {
+        state: folder.join("state"),
+        vault: given(&args.vault, "--vault")?,
+        vault_key: given(&args.vault_key, "--vault-key")?,
+        secret_managers: args.secret_managers.clone(),
+    }))
 }
 
 /// Makes the keys of runner and jail and writes what the charter is asked to enrol.

@@ -85,10 +85,12 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
     let issuer_key = idp::create_keys(&folder.join("idp"))?;
     let launch = writ_runner::Launch {
         executable: jail_executable()?,
-        state: folder.join("jail").join("state"),
-        vault: folder.join("vault"),
-        vault_key: folder.join("vault.key"),
-        secret_managers: None,
+        jail: writ_runner::JailPlace::Spawned(writ_runner::JailFiles {
+            state: folder.join("jail").join("state"),
+            vault: folder.join("vault"),
+            vault_key: folder.join("vault.key"),
+            secret_managers: None,
+        }),
         degraded,
     };
     let runner =

@@ -1,7 +1,8 @@
 //! The journal's tables, and the settings that make a commit durable.
 //!
-//! Invariants: a setting that did not take is an error; a file of another version is refused; the
-//! file is its owner's alone, and one process at a time has it.
+//! Invariants: a setting that did not take is an error; a file of an older version is brought up to date
+//! and one of a newer version refused (`writ_sqlite`); the file is its owner's alone, and one process at a
+//! time has it.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -11,11 +12,20 @@ use std::{
 };
 
 use rusqlite::{Connection, params};
+use writ_sqlite::{Found, Schema, Step};
 
 use super::{JournalError, seal::StorageKey};
 
-/// The schema that this program reads and writes.
-pub(super) const VERSION: i64 = 2;
+/// From an empty file to today's: a change is a step of its own, at the end.
+pub(super) const SCHEMA: Schema = Schema {
+    name: "the journal",
+    mark: i32::from_be_bytes(*b"WrtJ"),
+    steps: &[
+        Step { to: 2, sql: TABLES },
+        // The mark, which every step sets, is what this version adds.
+        Step { to: 3, sql: "" },
+    ],
+};
 
 /// `synchronous = FULL`, as SQLite reports it.
 const FULL: i64 = 2;
@@ -57,13 +67,13 @@ pub(super) fn writer(path: &Path, storage: &StorageKey) -> Result<Connection, Jo
     // SQLite gives its write-ahead log the permissions of the database.
     drop(owned(path).map_err(JournalError::File)?);
     let mut connection = connect(path)?;
+    if let Found::Older(version) = SCHEMA.bring_up(&mut connection, path)? {
+        let (to, copy) = (SCHEMA.newest(), writ_sqlite::backup_path(path, version));
+        tracing::info!(from = version, to, copy = %copy.display(), "journal upgraded");
+    }
     set(&connection, "journal_mode", &"wal".to_owned())?;
     set(&connection, "secure_delete", &1_i64)?;
-    match version(&connection)? {
-        VERSION => {}
-        0 => create(&mut connection, storage)?,
-        found => return Err(JournalError::Version { found, known: VERSION }),
-    }
+    name_key(&connection, storage)?;
     check_key(&connection, storage)?;
     Ok(connection)
 }
@@ -96,17 +106,14 @@ where
     if found == *value { Ok(()) } else { Err(JournalError::Setting(name)) }
 }
 
-fn version(connection: &Connection) -> Result<i64, JournalError> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
-}
-
-fn create(connection: &mut Connection, storage: &StorageKey) -> Result<(), JournalError> {
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(TABLES)?;
-    transaction
-        .execute("INSERT INTO meta (key_check) VALUES (?1)", params![storage.new_check()?])?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    Ok(transaction.commit()?)
+/// The first thing that is written into a new journal: what tells its storage key from another.
+fn name_key(connection: &Connection, storage: &StorageKey) -> Result<(), JournalError> {
+    connection.execute(
+        "INSERT INTO meta (key_check)
+         SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM meta) AND NOT EXISTS (SELECT 1 FROM run)",
+        params![storage.new_check()?],
+    )?;
+    Ok(())
 }
 
 /// A wrong storage key is told apart from a damaged run before any run is judged.

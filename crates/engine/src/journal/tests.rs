@@ -92,10 +92,34 @@ fn a_journal_of_another_schema_is_refused_and_left_as_it_is() {
 
     let refused = open(&folder, KEY).err().unwrap();
 
-    assert!(matches!(refused, JournalError::Version { found: 99, known: schema::VERSION }));
+    assert_eq!(refused.code(), "data-newer");
     let tables: i64 =
         other.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(tables, 0);
+}
+
+#[tokio::test]
+async fn a_journal_of_the_version_before_keeps_everything_and_erasing_takes_its_copy_along() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal.db");
+    std::fs::copy(fixtures.join("journal-schema-2.db"), &path).unwrap();
+    let key = std::fs::read(fixtures.join("journal-schema-2.key")).unwrap();
+
+    let journal = open(&folder, key.try_into().unwrap()).unwrap();
+
+    let run: RunId = "run_c54b952c00acaa6bc52cb86918b4ebbf".parse().unwrap();
+    let row = journal.run(run).unwrap().unwrap();
+    assert_eq!(row.status.phase, Phase::Completed);
+    let seal = journal.seal_of(run, &row).unwrap();
+    assert_eq!(journal.events(&seal).unwrap().len(), 2);
+    let outcome = Journal::outcome(&seal, &row).unwrap().unwrap();
+    assert!(serde_json::to_string(&outcome).unwrap().contains("Hello, Ada!"));
+    let copy = writ_sqlite::backup_path(&path, 2);
+    assert!(copy.exists());
+
+    journal.forget(run).await.unwrap();
+    assert!(!copy.exists(), "the copy still has the run's key");
 }
 
 #[tokio::test]

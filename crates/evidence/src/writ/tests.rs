@@ -13,7 +13,7 @@ fn all() -> Map<String, Value> {
     let claims = json!({
         "aud": RunnerGroupId::from_bits(1), "cnt": digest, "inp": inp, "authorization_details": [],
         "reason": "INC-1", "step": StepId { task: "/do/0/a".to_owned(), iteration: 0 }, "attempt": 1,
-        "decision": "retry",
+        "decision": "retry", "payload": KeyedDigest::from_bytes([6; 32]),
     });
     claims.as_object().unwrap().clone()
 }
@@ -28,6 +28,9 @@ fn wire(op: Operation, res: Option<&str>, names: &[&str]) -> Option<WritClaims> 
     for name in names {
         claims[*name] = all()[*name].clone();
     }
+    if op == Operation::RunApprove && names.contains(&"decision") {
+        claims["decision"] = "approve".into();
+    }
     if let Some(res) = res {
         claims["res"] = res.into();
     }
@@ -35,10 +38,11 @@ fn wire(op: Operation, res: Option<&str>, names: &[&str]) -> Option<WritClaims> 
 }
 
 /// What each operation takes besides `res`; an example of that.
-const TAKES: [(Operation, Option<&str>, &[&str]); 5] = [
+const TAKES: [(Operation, Option<&str>, &[&str]); 6] = [
     (Operation::RunStart, Some("secops/a"), &["aud", "cnt", "inp", "authorization_details"]),
     (Operation::RunResume, Some(RUN), &["aud", "step", "attempt", "decision"]),
     (Operation::RunCancel, Some(RUN), &["aud"]),
+    (Operation::RunApprove, Some(RUN), &["aud", "step", "attempt", "payload", "decision"]),
     (Operation::ConnectionTest, Some("secops/github"), &["aud"]),
     (Operation::CharterAppend, None, &["cnt"]),
 ];

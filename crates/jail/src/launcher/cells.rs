@@ -17,7 +17,10 @@ use writ_confine::{Channel, Confined, Profile, harden_self, spawn};
 use writ_jail_link::{CellStarted, LauncherReply, LauncherRequest, decode, encode};
 use writ_model::IsolationMode;
 
-use super::{Files, LauncherError, take_standard_sockets};
+use super::{
+    Files, LauncherError,
+    links::{Caller, Links},
+};
 use crate::{
     cell, jail,
     vault::{SecretManagers, sources::Opener},
@@ -38,11 +41,13 @@ struct CellSource<'a> {
 /// # Errors
 ///
 /// [`LauncherError`]: nothing runs that is not confined.
-pub fn launch_jail(files: &Files, isolation: IsolationMode) -> Result<(), LauncherError> {
+pub fn launch_jail(
+    files: &Files,
+    isolation: IsolationMode,
+    caller: Caller,
+) -> Result<(), LauncherError> {
     harden_self()?;
-    let (jail_link, announcements) = take_standard_sockets()?;
-    let announcements = Channel::from_fd(announcements)?;
-    let uid_shared = announcements.peer_uid()? == rustix::process::geteuid().as_raw();
+    let Links { jail: jail_link, announcements, uid_shared } = Links::take(caller)?;
     let roots = Arc::new(trusted_roots());
     let managers = match &files.secret_managers {
         Some(path) => SecretManagers::read(path)?,

@@ -43,6 +43,16 @@ pub enum VaultError {
     /// The file is not a vault.
     #[error("the vault file is malformed")]
     Malformed,
+    /// A newer Writ has written the file.
+    #[error(
+        "the vault is of format {found}; this Writ knows {known}: use the version that wrote it"
+    )]
+    Newer {
+        /// The format of the file.
+        found: u32,
+        /// The newest format of this program.
+        known: u32,
+    },
     /// The secret is empty or longer than 64 KiB, or the vault would grow over its limit.
     #[error("the secret is empty, or there is no room for it")]
     Length,
@@ -62,6 +72,7 @@ impl VaultError {
             Self::NotFound => "credential-not-found",
             Self::Refused => "credential-unreadable",
             Self::Malformed => "vault-malformed",
+            Self::Newer { .. } => "vault-newer",
             Self::Length => "vault-length",
             Self::Unsafe => "vault-unsafe",
         }

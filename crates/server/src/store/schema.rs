@@ -1,11 +1,23 @@
 //! The tables of a tenant's database, and the settings that make a write durable.
 
+use std::path::Path;
+
 use rusqlite::Connection;
+use writ_sqlite::{Found, Schema, Step};
 
 use super::StoreError;
 
-/// The schema that this program reads and writes.
-const VERSION: i64 = 2;
+/// From an empty file to today's: a change is a step of its own, at the end.
+pub(super) const SCHEMA: Schema = Schema {
+    name: "the tenant database",
+    mark: i32::from_be_bytes(*b"WrtT"),
+    steps: &[
+        Step { to: 1, sql: TABLES },
+        // The mark, which every step sets, is what this version adds.
+        Step { to: 2, sql: "" },
+        Step { to: 3, sql: CONNECTION_TESTS },
+    ],
+};
 
 const TABLES: &str = "
     CREATE TABLE charter (
@@ -36,52 +48,23 @@ const TABLES: &str = "
         size INTEGER PRIMARY KEY, compact TEXT NOT NULL) STRICT;
 ";
 
-/// What version 2 added.
-const TABLES_2: &str = "
+/// What version 3 added.
+const CONNECTION_TESTS: &str = "
     CREATE TABLE connection_test (
         writ TEXT PRIMARY KEY, runner_group TEXT NOT NULL, connection TEXT NOT NULL,
         sealed_order TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, statement TEXT, code TEXT,
         reason TEXT) STRICT;
 ";
 
-/// Makes the tables in a new file, adds what an older one lacks, and refuses a file of another version.
-pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+/// Brings the file up to date, and makes every write durable.
+pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
+    if let Found::Older(version) = SCHEMA.bring_up(connection, path)? {
+        let (to, copy) = (SCHEMA.newest(), writ_sqlite::backup_path(path, version));
+        tracing::info!(from = version, to, copy = %copy.display(), "tenant database upgraded");
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    if synchronous != 2 {
-        return Err(StoreError::Row);
-    }
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        VERSION => Ok(()),
-        0 => make(connection, &[TABLES, TABLES_2]),
-        1 => make(connection, &[TABLES_2]),
-        found => Err(StoreError::Version { found, known: VERSION }),
-    }
-}
-
-fn make(connection: &Connection, tables: &[&str]) -> Result<(), StoreError> {
-    let tables = tables.concat();
-    let version = format!("BEGIN; {tables} PRAGMA user_version = {VERSION}; COMMIT;");
-    Ok(connection.execute_batch(&version)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_the_first_version_gets_what_it_lacks_and_a_newer_one_is_refused() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(&format!("{TABLES} PRAGMA user_version = 1;")).unwrap();
-
-        prepare(&connection).unwrap();
-
-        connection.execute_batch("SELECT writ FROM connection_test").unwrap();
-        prepare(&connection).unwrap();
-        connection.execute_batch("PRAGMA user_version = 3").unwrap();
-        assert!(matches!(prepare(&connection), Err(StoreError::Version { found: 3, .. })));
-    }
+    if synchronous == 2 { Ok(()) } else { Err(StoreError::Row) }
 }

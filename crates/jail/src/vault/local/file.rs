@@ -1,6 +1,7 @@
 //! The vault file and its key file on disk.
 //!
-//! Format: one JSON object a line, `{"id", "name", "value"}`, each base64url; rewritten whole.
+//! Format 2: one JSON object a line, first `{"format": 2}`, then for each secret `{"id", "name", "value"}`, each
+//! base64url; rewritten whole. Format 1 is the same without its first line, and becomes 2 with the next change.
 //!
 //! Invariants:
 //! * both files are made for their owner alone (0600), and appear complete or not at all;
@@ -25,6 +26,15 @@ use super::{
 
 /// Largest vault file, in bytes.
 const VAULT_MAX: u64 = 16 * 1024 * 1024;
+
+/// The format that is written.
+const FORMAT: u32 = 2;
+
+/// What the first line says.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+}
 
 /// One secret, as the file has it.
 #[derive(Serialize, Deserialize)]
@@ -102,15 +112,24 @@ pub(super) fn read(file: &File) -> Result<Vec<Record>, VaultError> {
     if text.len() as u64 > VAULT_MAX || text.last().is_some_and(|last| *last != b'\n') {
         return Err(VaultError::Malformed);
     }
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).map_err(|_| VaultError::Malformed))
-        .collect()
+    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).peekable();
+    // A header is read leniently: that of a newer format may say more.
+    match lines.peek().and_then(|line| serde_json::from_slice::<Header>(line).ok()) {
+        Some(Header { format: FORMAT }) => drop(lines.next()),
+        Some(Header { format: found }) if found > FORMAT => {
+            return Err(VaultError::Newer { found, known: FORMAT });
+        }
+        Some(_) => return Err(VaultError::Malformed),
+        // Format 1 has none.
+        None => {}
+    }
+    lines.map(|line| serde_json::from_slice(line).map_err(|_| VaultError::Malformed)).collect()
 }
 
 /// Writes the whole file beside the old one, then puts it in its place. The caller holds the lock.
 pub(super) fn replace(vault: &Path, records: &[Record]) -> Result<(), VaultError> {
-    let mut text = Vec::new();
+    let mut text = serde_json::to_vec(&Header { format: FORMAT }).map_err(io::Error::from)?;
+    text.push(b'\n');
     for record in records {
         serde_json::to_writer(&mut text, record).map_err(io::Error::from)?;
         text.push(b'\n');

@@ -30,6 +30,40 @@ fn a_secret_is_kept_listed_replaced_and_removed() {
 }
 
 #[test]
+fn a_vault_of_the_version_before_opens_and_its_next_change_names_the_format() {
+    let files = Files::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    fs::copy(fixtures.join("vault-format-1"), files.vault()).unwrap();
+    fs::copy(fixtures.join("vault-format-1.key"), files.key()).unwrap();
+    fs::set_permissions(files.key(), fs::Permissions::from_mode(0o600)).unwrap();
+
+    assert_eq!(files.list().unwrap(), ["github/token", "slack/token"]);
+    assert_eq!(files.open("github/token").unwrap(), b"canary-vault-value");
+    assert!(!fs::read_to_string(files.vault()).unwrap().contains("format"));
+    files.put("new/token", b"third").unwrap();
+
+    assert!(fs::read_to_string(files.vault()).unwrap().starts_with("{\"format\":2}\n"));
+    assert_eq!(files.list().unwrap(), ["github/token", "new/token", "slack/token"]);
+    assert_eq!(files.open("slack/token").unwrap(), b"second");
+}
+
+#[test]
+fn a_vault_of_a_newer_version_is_refused_and_not_changed() {
+    let files = Files::new();
+    files.put("a", b"value").unwrap();
+    let newer = "{\"format\":3,\"more\":true}\n{\"unknown\":1}\n";
+    fs::write(files.vault(), newer).unwrap();
+
+    let refused = files.put("b", b"value").unwrap_err();
+
+    assert_eq!(refused.code(), "vault-newer");
+    assert!(matches!(files.open("a"), Err(VaultError::Newer { found: 3, .. })));
+    assert_eq!(fs::read_to_string(files.vault()).unwrap(), newer);
+    fs::write(files.vault(), "{\"format\":1}\n").unwrap();
+    assert!(matches!(files.list(), Err(VaultError::Malformed)), "format 1 had no name");
+}
+
+#[test]
 fn nothing_is_listed_where_there_is_nothing() {
     assert!(Files::new().list().unwrap().is_empty());
 }

@@ -1,0 +1,93 @@
+//! A state file of the version before, of this version and of a newer one.
+
+use std::{fs, fs::OpenOptions, path::PathBuf};
+
+use tempfile::TempDir;
+use writ_model::{IsolationMode, IsolationReport};
+
+use super::*;
+use crate::flow::Jail;
+
+/// Written by an earlier version; see `tests/fixtures/README.md`.
+const BEFORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-1");
+const NAMED: &str = "[{\"format\":2}]\n";
+
+#[test]
+fn a_file_of_the_version_before_keeps_everything_and_is_named_once() {
+    let (_folder, path) = before();
+
+    for _ in 0..2 {
+        let state = StateFile::open(file(&path)).unwrap();
+        let memory = state.memory();
+        assert!(memory.key.is_some());
+        let ten = memory.anchor.unwrap().to_string();
+        assert_eq!(ten, "sha256:EOdm_nWhrMjL23serPmAshs208LbwRjIYJTeoU4hm-8");
+        assert_eq!(memory.head.unwrap().0, 4);
+        assert_eq!(memory.tree.unwrap().0, 10);
+        let counts = (memory.cosigned.len(), memory.statements.len(), memory.used.len());
+        assert_eq!(counts, (4, 3, 1));
+        assert_eq!((memory.accepted.len(), memory.closed.len()), (1, 1));
+        assert_eq!(memory.format, Some(FORMAT));
+    }
+
+    let whole = fs::read_to_string(&path).unwrap();
+    assert_eq!(whole, format!("{}{NAMED}", fs::read_to_string(BEFORE).unwrap()));
+    let report = IsolationReport::new(IsolationMode::Full, [], false);
+    assert!(Jail::start(StateFile::open(file(&path)).unwrap(), report).is_ok());
+}
+
+#[test]
+fn killed_anywhere_in_the_naming_a_file_loses_nothing() {
+    let before_it = fs::read_to_string(BEFORE).unwrap();
+    for written in 0..=NAMED.len() {
+        let (_folder, path) = before();
+        fs::write(&path, format!("{before_it}{}", &NAMED[..written])).unwrap();
+
+        let state = StateFile::open(file(&path)).unwrap();
+
+        assert_eq!(state.memory().statements.len(), 3, "{written}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{before_it}{NAMED}"), "{written}");
+    }
+}
+
+#[test]
+fn a_new_file_says_its_format_first() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("state");
+
+    drop(StateFile::open(file(&path)).unwrap());
+
+    assert_eq!(fs::read_to_string(&path).unwrap(), NAMED);
+}
+
+#[test]
+fn a_newer_file_is_refused_before_what_is_unknown_in_it_and_left_as_it_is() {
+    let (_folder, path) = before();
+    let newer = "[{\"format\":3}]\n[{\"something-new\":1}]\n";
+    let text = format!("{}{newer}", fs::read_to_string(BEFORE).unwrap());
+    fs::write(&path, &text).unwrap();
+
+    let refused = StateFile::open(file(&path)).err().unwrap();
+
+    assert!(matches!(refused, StateError::Newer { found: 3 }));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_format_that_goes_back_is_damage() {
+    let (_folder, path) = before();
+    fs::write(&path, format!("{NAMED}{NAMED}")).unwrap();
+    assert!(matches!(StateFile::open(file(&path)).err(), Some(StateError::Damaged { line: 2 })));
+}
+
+fn before() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("state");
+    fs::copy(BEFORE, &path).unwrap();
+    (folder, path)
+}
+
+/// As launcher A opens it.
+fn file(path: &PathBuf) -> File {
+    OpenOptions::new().read(true).append(true).create(true).open(path).unwrap()
+}
