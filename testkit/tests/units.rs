@@ -53,8 +53,9 @@ fn every_command_of_a_unit_is_one_that_the_executables_take() {
         }
     }
     assert_eq!(commands, 7);
-    let unknown = Command::new(units.program("writ")).args(["server", "--unknown", "--help"]);
-    assert!(!{ unknown }.output().unwrap().status.success(), "nothing is checked");
+    let words = ["server", "--unknown", "--help"];
+    let unknown = Command::new(program("writ")).args(words).output().unwrap();
+    assert!(!unknown.status.success(), "nothing is checked");
 }
 
 #[test]
@@ -62,8 +63,7 @@ fn the_configuration_in_the_documentation_is_whole_and_fits_the_units() {
     let units = Units::new("configuration");
     for service in ["server", "gateway", "runner"] {
         let file = units.folder.join(format!("{service}.toml"));
-        let checked =
-            Command::new(units.program("writ")).args(["config", "check"]).arg(&file).output();
+        let checked = Command::new(program("writ")).args(["config", "check"]).arg(&file).output();
         let checked = checked.unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let text = fs::read_to_string(&file).unwrap();
@@ -115,7 +115,7 @@ fn the_launcher_takes_its_socket_from_systemds_own_activation() {
     let units = Units::new("activation");
     let at = |name: &str| units.folder.join(name).display().to_string();
     let own = fs::metadata(&units.folder).unwrap().uid().to_string();
-    let jail = units.program("writ-jail");
+    let jail = program("writ-jail");
     let files = ["--state", &at("state"), "--vault", &at("vault"), "--vault-key", &at("key")];
     let launcher = ["launcher-a", "--socket", "--runner-user", &own];
     let activated = Command::new("systemd-socket-activate")
@@ -132,7 +132,7 @@ fn the_launcher_takes_its_socket_from_systemds_own_activation() {
         thread::sleep(Duration::from_millis(20));
     }
 
-    let enrolled = Command::new(units.program("writ"))
+    let enrolled = Command::new(program("writ"))
         .args(["runner", "--enroll", &at("enrollment.json"), "--data", &at("data")])
         .args(["--jail-socket", &at("jail.sock"), "--jail-user", &own])
         .output()
@@ -149,7 +149,7 @@ fn a_launcher_that_nobody_passed_a_socket_says_so() {
     let units = Units::new("no-socket");
     let words = ["launcher-a", "--socket", "--runner-user", "root", "--state", "state"];
     let files = ["--vault", "vault", "--vault-key", "key"];
-    let ended = Command::new(units.program("writ-jail"))
+    let ended = Command::new(program("writ-jail"))
         .args(words)
         .args(files)
         .current_dir(&units.folder)
@@ -161,6 +161,10 @@ fn a_launcher_that_nobody_passed_a_socket_says_so() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("was not started with a socket"), "{said}");
     assert!(!units.folder.join("state").exists());
+}
+
+fn program(name: &str) -> PathBuf {
+    executables().unwrap().join(name)
 }
 
 /// Killed and reaped, whatever a test comes to.
@@ -187,7 +191,7 @@ impl Units {
             let path = entry.unwrap().path();
             let text = fs::read_to_string(&path).unwrap();
             let text = text
-                .replace("/usr/bin/writ", &units.program("writ").display().to_string())
+                .replace("/usr/bin/writ", &program("writ").display().to_string())
                 .replace("/etc/writ/", &format!("{}/", units.folder.display()));
             fs::write(units.folder.join(path.file_name().unwrap()), text).unwrap();
         }
@@ -199,10 +203,6 @@ impl Units {
             fs::write(units.folder.join(format!("{service}.toml")), table.join("\n")).unwrap();
         }
         units
-    }
-
-    fn program(&self, name: &str) -> PathBuf {
-        executables().unwrap().join(name)
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -41,7 +41,7 @@ fn killed_anywhere_in_the_naming_a_file_loses_nothing() {
     let before_it = fs::read_to_string(BEFORE).unwrap();
     for written in 0..=NAMED.len() {
         let (_folder, path) = before();
-        fs::write(&path, format!("{before_it}{}", &NAMED[..written])).unwrap();
+        fs::write(&path, format!("{before_it}{}", NAMED.get(..written).unwrap())).unwrap();
 
         let state = StateFile::open(file(&path)).unwrap();
 
