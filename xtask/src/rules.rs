@@ -12,6 +12,7 @@ use crate::report::say;
 use crate::workspace::Workspace;
 
 mod direction;
+mod errors;
 mod exceptions;
 mod finding;
 mod header;
@@ -34,6 +35,7 @@ const FILE_RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     size::check,
     text::check,
     links::check,
+    errors::check,
     purity::check,
     unsafe_code::check,
 ];
@@ -57,5 +59,6 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
 
 /// Rewrites the committed lists that are derived from the code.
 pub(crate) fn bless(workspace: &Workspace) -> anyhow::Result<()> {
-    jail_closure::bless(workspace)
+    jail_closure::bless(workspace)?;
+    errors::bless(workspace)
 }
