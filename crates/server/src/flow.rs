@@ -24,7 +24,7 @@ use writ_policy::{Denied, Right};
 
 use crate::{
     clock,
-    http::problem_of,
+    http::{check_holds_a_role, problem_of},
     store::{NewRun, StoreError},
     tenant::Tenant,
 };
@@ -78,6 +78,7 @@ pub(crate) fn start_run(tenant: &Tenant, order: &StartRunOrder) -> Result<Starte
 
 fn decide_start(tenant: &Tenant, authenticated: &Authenticated) -> Result<(), Problem> {
     let charter = tenant.charter();
+    check_holds_a_role(&charter, &authenticated.idc)?;
     let Order::RunStart { aud, res, cnt, authorization_details, .. } =
         &authenticated.writ.claims().order
     else {
@@ -157,18 +158,18 @@ pub(crate) fn cancel_run(tenant: &Tenant, run: RunId, order: &RunOrder) -> Resul
     }
 }
 
-/// Whether the signer may say how a run goes on; where it is.
+/// Whether the signer may say how a run goes on; where it is. What may not be seen is not there.
 fn decided_about(
     tenant: &Tenant,
     run: RunId,
     authenticated: &Authenticated,
 ) -> Result<RunPhase, Problem> {
+    let (charter, actor) = (tenant.charter(), authenticated.idc.actor());
+    check_holds_a_role(&charter, &authenticated.idc)?;
     let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
-    let right = Right::RunResume(&known.automation);
-    tenant
-        .policies
-        .decide(&tenant.charter(), authenticated.idc.actor(), right)
-        .map_err(|denied| denied_problem(&denied))?;
+    let decide = |right| tenant.policies.decide(&charter, actor, right);
+    decide(Right::RunView(&known.automation)).map_err(|_| no_such_run())?;
+    decide(Right::RunResume(&known.automation)).map_err(|denied| denied_problem(&denied))?;
     Ok(known.phase)
 }
 

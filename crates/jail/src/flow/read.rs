@@ -44,6 +44,12 @@ impl Jail {
         if acceptance.run != read.run {
             return Err(Refusing::signed("acceptance-foreign", "the acceptance is another run's"));
         }
+        let unseen = |_| {
+            let rule = "there is no such run, or you may not see it";
+            Refusing::signed("run-unknown", rule)
+        };
+        let view = Right::RunView(&acceptance.automation);
+        self.policies.decide(charter, idc.actor(), view).map_err(unseen)?;
         let right = Right::RunReadOutput(&acceptance.automation);
         self.policies.decide(charter, idc.actor(), right)?;
         Ok(proof)

@@ -16,7 +16,7 @@ use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
 use writ_policy::Right;
 
-use super::{App, Failure, auth::original};
+use super::{App, Failure, auth::head_of};
 use crate::{
     flow::{self, denied_problem, no_such_run, stored},
     tenant::Tenant,
@@ -38,7 +38,7 @@ pub(super) async fn charter(
     request: Request,
 ) -> Result<Json<CharterPage>, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.person(&tenant, &original(&request)).await?;
+    app.person(&tenant, &head_of(&request)).await?;
     let entries = tenant.store.entries(page.from).map_err(stored)?;
     Ok(Json(CharterPage { entries, seq: tenant.charter().seq() }))
 }
@@ -63,7 +63,7 @@ pub(super) async fn put_content(
     request: Request,
 ) -> Result<StatusCode, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.person(&tenant, &original(&request)).await?;
+    app.person(&tenant, &head_of(&request)).await?;
     let malformed = || Problem::new(400, "content", "the body is no content of this digest");
     let bytes =
         axum::body::to_bytes(request.into_body(), 3 * BUNDLE_MAX).await.map_err(|_| malformed())?;
@@ -128,7 +128,7 @@ pub(super) async fn runs(
     request: Request,
 ) -> Result<Json<RunList>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     let charter = tenant.charter();
     let mut runs = tenant.store.runs().map_err(stored)?;
     runs.retain(|run| {
@@ -145,7 +145,7 @@ pub(super) async fn run(
     request: Request,
 ) -> Result<Json<RunStatus>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     let run: RunId = run.parse().map_err(|_| no_such_run())?;
     let status = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
     let right = Right::RunView(&status.automation);
@@ -161,7 +161,7 @@ pub(super) async fn audit(
     request: Request,
 ) -> Result<Json<AuditPage>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     tenant
         .policies
         .decide(&tenant.charter(), idc.actor(), Right::AuditRead)
