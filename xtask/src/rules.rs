@@ -24,6 +24,7 @@ mod size;
 mod text;
 mod tree;
 mod unsafe_code;
+mod unused;
 
 use finding::Finding;
 use tree::Tree;
@@ -38,6 +39,7 @@ const FILE_RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     errors::check,
     purity::check,
     unsafe_code::check,
+    unused::check,
 ];
 
 /// Checks every rule.
