@@ -115,7 +115,7 @@ pub enum StateError {
     #[error("cannot use the jail's state file")]
     Io(#[from] io::Error),
     /// A line before the last does not parse.
-    #[error("the jail's state file is damaged at line {line}: enrol the runner anew")]
+    #[error("the jail's state file is damaged at line {line}: enroll the runner anew")]
     Damaged {
         /// The line, from 1.
         line: usize,
@@ -133,7 +133,7 @@ impl StateFile {
     ///
     /// # Errors
     ///
-    /// [`StateError`]: `Damaged` is final; the runner enrols anew.
+    /// [`StateError`]: `Damaged` is final; the runner enrolls anew.
     pub fn open(mut file: File) -> Result<Self, StateError> {
         let mut bytes = Zeroizing::new(Vec::new());
         file.seek(SeekFrom::Start(0))?;

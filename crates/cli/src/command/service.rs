@@ -135,7 +135,7 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::because("runner", "the runner ended", &error))
 }
 
-/// Makes the keys of runner and jail and writes what the charter is asked to enrol.
+/// Makes the keys of runner and jail and writes what the charter is asked to enroll.
 async fn enroll(path: &Path, data: &Path, launch: &writ_runner::Launch) -> Result<(), Failure> {
     let request = writ_runner::enrollment(data, launch).await.map_err(|error| {
         Failure::because("jail", "the jail did not start", &error)
