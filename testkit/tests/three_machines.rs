@@ -137,7 +137,7 @@ impl Layout {
         fs::set_permissions(self.folder.join(to), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Certificates of a private CA, the runner's enrolment, `writ init`, and what it hands out.
+    /// Certificates of a private CA, the runner's enrollment, `writ init`, and what it hands out.
     fn init(&self, provider: &IdentityProvider) {
         self.certificates();
         let (socket, user) = (self.path("jail.sock"), JAIL_USER.to_string());

@@ -7,6 +7,7 @@
 
 use anyhow::bail;
 
+use crate::parts;
 use crate::report::say;
 use crate::rules;
 use crate::steps::Steps;
@@ -38,11 +39,22 @@ pub(crate) fn rules_only(workspace: &Workspace, arguments: &[String]) -> anyhow:
 pub(crate) fn lint(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("format", || run_command(workspace.cargo().args(["fmt", "--all", "--check"])))?;
     steps.run("house rules", || rules::check(workspace))?;
+    spelling(workspace, steps)?;
     steps.run("clippy", || {
         let mut clippy = workspace.cargo();
         clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny=warnings"]);
         run_command(&mut clippy)
     })
+}
+
+/// By `typos.toml`. `test` has installed the speller; who never ran that is told, and goes on.
+fn spelling(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
+    let speller = parts::typos(workspace);
+    if !speller.exists() {
+        say("spelling is not checked: `cargo xtask test` installs what it takes");
+        return Ok(());
+    }
+    steps.run("spelling", || run_command(&mut workspace.command(speller)))
 }
 
 fn unit_tests(workspace: &Workspace) -> anyhow::Result<()> {

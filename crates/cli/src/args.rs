@@ -132,6 +132,11 @@ pub(crate) enum Command {
     /// Configuration files of the services.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say what a code means and what to do about it; without a code, list all of them.
+    Explain {
+        /// The code, as `error[CODE]` prints it.
+        code: Option<String>,
+    },
     /// Say what this machine can confine, and how to mend what it can't.
     Doctor,
     /// Run the control plane.

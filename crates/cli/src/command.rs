@@ -6,6 +6,7 @@ mod automation;
 mod binding;
 mod charter;
 mod connection;
+pub(crate) mod explain;
 mod group;
 mod init;
 mod issuer;
@@ -78,6 +79,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Charter(command) => charter::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Config(command) => service::config(&context, command),
+        Command::Explain { code } => explain::run(code.as_deref()),
         Command::Doctor => service::doctor(&context).await,
         Command::Server(args) => service::server(args).await,
         Command::Gateway(args) => service::gateway(args).await,

@@ -1,4 +1,4 @@
-//! How a command fails: a code, a cause, a remedy, and an exit status.
+//! How a command fails: a code, a cause, a remedy, where to read more, and an exit status.
 //!
 //! Exit statuses: 1 refused or failed; 2 wrong usage; 3 the run faulted; 4 not logged in;
 //! 5 something could not be reached.
@@ -6,6 +6,8 @@
 use std::{error::Error, fmt};
 
 use writ_api::CallError;
+
+use crate::command::explain;
 
 /// Refused or failed.
 pub(crate) const EXIT_FAILED: u8 = 1;
@@ -76,6 +78,9 @@ impl fmt::Display for Failure {
         write!(f, "error[{}]: {}", self.code, self.cause)?;
         if !self.remedy.is_empty() {
             write!(f, "\n  remedy: {}", self.remedy)?;
+        }
+        if explain::page(&self.code).is_some() {
+            write!(f, "\n  more: `writ explain {}`", self.code)?;
         }
         Ok(())
     }

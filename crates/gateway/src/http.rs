@@ -10,13 +10,13 @@ use axum::{
     extract::{DefaultBodyLimit, Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodFilter, on},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 use writ_api::{
-    GatewayHello, GatewayReply, GatewayTake, IDC_HEADER, PROBLEM_TYPE, PROOF_HEADER, Problem,
-    RUNNER_HEADER, ReadWhat,
+    GatewayHello, GatewayOperation, GatewayReply, GatewayTake, IDC_HEADER, LinkOperation,
+    PROBLEM_TYPE, PROOF_HEADER, Problem, RUNNER_HEADER, ReadWhat, Verb,
 };
 use writ_evidence::{json, proof::ExpectedRequest};
 use writ_model::{RunId, RunnerId, limits::LINK_MESSAGE_MAX};
@@ -28,23 +28,44 @@ struct Origin {
     url: String,
 }
 
-/// What readers reach.
+/// What readers reach: a route for each operation.
 pub(crate) fn public_routes(reads: Arc<Reads>, url: String) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/v1/runs/{run}/output", get(output))
-        .route("/v1/runs/{run}/approval", get(approval))
+    let mut router = Router::new();
+    for operation in GatewayOperation::ALL {
+        let method = filter(operation.verb());
+        let served = match operation {
+            GatewayOperation::Health => on(method, || async { "ok" }),
+            GatewayOperation::ReadOutput => on(method, output),
+            GatewayOperation::ReadApproval => on(method, approval),
+        };
+        router = router.route(operation.path(), served);
+    }
+    router.with_state(Arc::new(Origin { reads, url }))
+}
+
+/// What the runner reaches: a route for each operation.
+pub(crate) fn link_routes(reads: Arc<Reads>, url: String) -> Router {
+    let mut router = Router::new();
+    for operation in LinkOperation::ALL {
+        let method = filter(operation.verb());
+        let served = match operation {
+            LinkOperation::Hello => on(method, hello),
+            LinkOperation::Take => on(method, take),
+            LinkOperation::Reply => on(method, reply),
+        };
+        router = router.route(operation.path(), served);
+    }
+    router
+        .layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX))
         .with_state(Arc::new(Origin { reads, url }))
 }
 
-/// What the runner reaches.
-pub(crate) fn link_routes(reads: Arc<Reads>, url: String) -> Router {
-    Router::new()
-        .route("/link/hello", post(hello))
-        .route("/link/take", post(take))
-        .route("/link/reply", post(reply))
-        .layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX))
-        .with_state(Arc::new(Origin { reads, url }))
+const fn filter(verb: Verb) -> MethodFilter {
+    match verb {
+        Verb::Get => MethodFilter::GET,
+        Verb::Post => MethodFilter::POST,
+        Verb::Put => MethodFilter::PUT,
+    }
 }
 
 struct Failure(Problem);

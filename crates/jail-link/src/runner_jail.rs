@@ -323,7 +323,7 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Described {
-    /// Its key: what an enrolment names.
+    /// Its key: what an enrollment names.
     pub jail_key: PublicKey,
     /// How it is confined.
     pub isolation: IsolationReport,

@@ -189,7 +189,7 @@ impl Jail {
         if reached { Ok(charter) } else { Err(behind()) }
     }
 
-    /// This jail's own enrolment, found by its key.
+    /// This jail's own enrollment, found by its key.
     fn own_runner<'a>(
         &self,
         charter: &'a CharterState,

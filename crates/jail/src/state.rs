@@ -136,7 +136,7 @@ pub enum StateError {
         found: u32,
     },
     /// A line before the last does not parse.
-    #[error("the jail's state file is damaged at line {line}: enrol the runner anew")]
+    #[error("the jail's state file is damaged at line {line}: enroll the runner anew")]
     Damaged {
         /// The line, from 1.
         line: usize,
@@ -154,7 +154,7 @@ impl StateFile {
     ///
     /// # Errors
     ///
-    /// [`StateError`]: `Damaged` is final; the runner enrols anew. `Newer` wants the version that wrote it.
+    /// [`StateError`]: `Damaged` is final; the runner enrolls anew. `Newer` wants the version that wrote it.
     pub fn open(mut file: File) -> Result<Self, StateError> {
         let mut bytes = Zeroizing::new(Vec::new());
         file.seek(SeekFrom::Start(0))?;

@@ -57,6 +57,8 @@ async fn answer(parts: &Parts, read: ReadOutput) -> Result<String, Problem> {
     parts.news.notify_one();
     match answered {
         Ok(_) => {}
+        // To whoever may not see a run, it is not there.
+        Err(JailError::Refused(refused)) if refused.code == "run-unknown" => return Err(unknown()),
         Err(JailError::Refused(refused)) => {
             return Err(Problem::new(403, &refused.code, refused.reason));
         }

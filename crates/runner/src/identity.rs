@@ -132,7 +132,7 @@ impl Identity {
         self.array(&self.stored.storage_key)
     }
 
-    /// What the charter is asked to enrol, together with the jail's key.
+    /// What the charter is asked to enroll, together with the jail's key.
     ///
     /// # Errors
     ///

@@ -119,7 +119,7 @@ fn data_folder(config: &Config) -> Result<(), RunnerError> {
         .map_err(|source| RunnerError::Data { path: config.data.clone(), source })
 }
 
-/// Asks the jail who it is, for a charter that is to enrol this runner.
+/// Asks the jail who it is, for a charter that is to enroll this runner.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ mod test_connection;
 use std::time::Duration;
 
 use writ_api::{
-    AppendEntry, Appended, CandidateVerdict, Problem, RunOrder, RunPhase, RunnerReport,
+    AppendEntry, Appended, CandidateVerdict, Problem, RunOrder, RunPhase, RunStatus, RunnerReport,
     StartRunOrder, StartedRun, StatusReport,
 };
 use writ_evidence::{
@@ -27,7 +27,7 @@ use writ_policy::{Denied, Right};
 
 use crate::{
     clock,
-    http::problem_of,
+    http::{check_holds_a_role, problem_of},
     store::{NewRun, StoreError},
     tenant::Tenant,
 };
@@ -85,6 +85,7 @@ pub(crate) fn start_run(tenant: &Tenant, order: &StartRunOrder) -> Result<Starte
 
 fn decide_start(tenant: &Tenant, authenticated: &Authenticated) -> Result<(), Problem> {
     let charter = tenant.charter();
+    check_holds_a_role(&charter, &authenticated.idc)?;
     let Order::RunStart { aud, res, cnt, authorization_details, .. } =
         &authenticated.writ.claims().order
     else {
@@ -164,13 +165,27 @@ pub(crate) fn cancel_run(tenant: &Tenant, run: RunId, order: &RunOrder) -> Resul
     }
 }
 
+/// A run that the signer may see. What may not be seen is not there.
+fn seen_run(
+    tenant: &Tenant,
+    run: RunId,
+    authenticated: &Authenticated,
+) -> Result<RunStatus, Problem> {
+    let charter = tenant.charter();
+    check_holds_a_role(&charter, &authenticated.idc)?;
+    let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
+    let view = Right::RunView(&known.automation);
+    tenant.policies.decide(&charter, authenticated.idc.actor(), view).map_err(|_| no_such_run())?;
+    Ok(known)
+}
+
 /// Whether the signer may say how a run goes on; where it is.
 fn decided_about(
     tenant: &Tenant,
     run: RunId,
     authenticated: &Authenticated,
 ) -> Result<RunPhase, Problem> {
-    let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
+    let known = seen_run(tenant, run, authenticated)?;
     let right = Right::RunResume(&known.automation);
     tenant
         .policies

@@ -14,12 +14,12 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{MethodFilter, MethodRouter, on},
 };
-use writ_api::{PROBLEM_TYPE, Problem};
+use writ_api::{PROBLEM_TYPE, Problem, ServerOperation, Verb};
 use writ_model::{Cidr, TenantId, limits::LINK_MESSAGE_MAX};
 
-pub(crate) use auth::ProofWindow;
+pub(crate) use auth::{ProofWindow, check_holds_a_role};
 
 use crate::tenant::Tenant;
 
@@ -30,28 +30,40 @@ pub(crate) struct App {
     pub(crate) issuer_cidrs: Vec<Cidr>,
 }
 
-/// Every route there is.
+/// Every route there is: one for each operation.
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    let tenant = Router::new()
-        .route("/charter", get(person::charter).post(person::append))
-        .route("/content/{digest}", put(person::put_content))
-        .route("/runs", get(person::runs).post(person::start))
-        .route("/runs/{run}", get(person::run))
-        .route("/runs/{run}/resume", post(person::resume))
-        .route("/runs/{run}/cancel", post(person::cancel))
-        .route("/runs/{run}/approve", post(person::approve))
-        .route("/approvals", get(person::approvals))
-        .route("/connections/test", post(person::test_connection))
-        .route("/connections/tests/{writ}", get(person::connection_test))
-        .route("/audit", get(person::audit))
-        .route("/runner/take", post(runner::take))
-        .route("/runner/report", post(runner::report))
-        .route("/runner/content/{digest}", get(runner::content));
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .nest("/v1/tenants/{ten}", tenant)
-        .layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX))
-        .with_state(app)
+    let mut router = Router::new();
+    for operation in ServerOperation::ALL {
+        router = router.route(operation.path(), served(*operation));
+    }
+    router.layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX)).with_state(app)
+}
+
+fn served(operation: ServerOperation) -> MethodRouter<Arc<App>> {
+    let method = match operation.verb() {
+        Verb::Get => MethodFilter::GET,
+        Verb::Post => MethodFilter::POST,
+        Verb::Put => MethodFilter::PUT,
+    };
+    match operation {
+        ServerOperation::Health => on(method, || async { "ok" }),
+        ServerOperation::ReadCharter => on(method, person::charter),
+        ServerOperation::AppendCharter => on(method, person::append),
+        ServerOperation::PutContent => on(method, person::put_content),
+        ServerOperation::ListRuns => on(method, person::runs),
+        ServerOperation::StartRun => on(method, person::start),
+        ServerOperation::ReadRun => on(method, person::run),
+        ServerOperation::ResumeRun => on(method, person::resume),
+        ServerOperation::CancelRun => on(method, person::cancel),
+        ServerOperation::ApproveRun => on(method, person::approve),
+        ServerOperation::ListApprovals => on(method, person::approvals),
+        ServerOperation::TestConnection => on(method, person::test_connection),
+        ServerOperation::ReadConnectionTest => on(method, person::connection_test),
+        ServerOperation::ReadAudit => on(method, person::audit),
+        ServerOperation::RunnerTake => on(method, runner::take),
+        ServerOperation::RunnerReport => on(method, runner::report),
+        ServerOperation::RunnerContent => on(method, runner::content),
+    }
 }
 
 /// A problem as a response.

@@ -38,7 +38,7 @@ impl BundleError {
 #[must_use]
 pub fn close(source: &str) -> Vec<u8> {
     let bundle = Bundle { document: source.to_owned() };
-    // A struct of one string always serialises.
+    // A struct of one string always serializes.
     serde_json::to_vec(&bundle).unwrap_or_default()
 }
 

@@ -20,6 +20,9 @@ const SKIPPED: &[&str] = &["target", "node_modules"];
 /// Hidden folders that hold something of ours.
 const HIDDEN: &[&str] = &[".ci", ".config", ".cargo"];
 
+/// Where a linked worktree keeps the way to its repository: a file of this machine's, not of ours.
+const WORKTREE: &str = ".git";
+
 /// One text file.
 pub(crate) struct File {
     /// Where it is, relative to the root.
@@ -116,6 +119,7 @@ fn collect(root: &Path, folder: &str, texts: &mut Vec<(String, String)>) -> anyh
         if kind.is_dir() && enters(&name, &entry.path()) {
             collect(root, &path, texts)?;
         } else if kind.is_file()
+            && name != WORKTREE
             && let Ok(text) = String::from_utf8(
                 fs::read(entry.path()).with_context(|| format!("cannot read `{path}`"))?,
             )

@@ -1,20 +1,33 @@
 //! Blanks out what is not code: comments, strings and characters.
 //!
 //! In: Rust text. Out: text of the same lines in which every character of a comment or literal is
-//! a space. Raw strings, nested comments and lifetimes are told apart as the Rust reference does.
+//! a space, and the plain string literals with their lines. Raw strings, nested comments and
+//! lifetimes are told apart as the Rust reference does.
+
+/// Text without its comments and literals.
+pub(super) struct Masked {
+    /// Spaces where they were.
+    pub(super) text: String,
+    /// Plain strings as they are written, quotes included: offset in the masked text, literal.
+    pub(super) strings: Vec<(usize, String)>,
+}
 
 /// Replaces comments and literals with spaces.
-pub(super) fn mask(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
+pub(super) fn mask(text: &str) -> Masked {
+    let mut masked = Masked { text: String::with_capacity(text.len()), strings: Vec::new() };
     let mut rest = text;
     let mut previous = ' ';
     while let Some(first) = rest.chars().next() {
         let opaque = opaque_length(rest, previous);
         let length = opaque.unwrap_or(first.len_utf8());
         let (taken, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
-        match opaque {
-            Some(_) => masked.extend(taken.chars().map(|c| if c == '\n' { c } else { ' ' })),
-            None => masked.push_str(taken),
+        if opaque.is_some() {
+            if first == '"' {
+                masked.strings.push((masked.text.len(), taken.to_owned()));
+            }
+            masked.text.extend(taken.chars().map(|c| if c == '\n' { c } else { ' ' }));
+        } else {
+            masked.text.push_str(taken);
         }
         previous = if opaque.is_some() { ' ' } else { first };
         rest = after;

@@ -47,6 +47,30 @@ fn lines_are_counted_through_strings_and_comments() {
 }
 
 #[test]
+fn strings_are_tokens_for_who_asks_and_stand_where_they_are() {
+    let text = "a(\"b\",\n\"c\"\n, d \"e\")\n#[cfg(test)]\nconst F: &str = \"f\";\n// \"g\"";
+
+    let tokens = Source::read(text).production_with_strings();
+
+    let told: Vec<_> = tokens.iter().map(|token| (token.text.as_str(), token.line)).collect();
+    assert_eq!(
+        told,
+        [
+            ("a", 1),
+            ("(", 1),
+            ("\"b\"", 1),
+            (",", 1),
+            ("\"c\"", 2),
+            (",", 3),
+            ("d", 3),
+            ("\"e\"", 3),
+            (")", 3)
+        ]
+    );
+    assert_eq!(tokens.iter().filter_map(Token::string).collect::<Vec<_>>(), ["b", "c", "e"]);
+}
+
+#[test]
 fn an_inline_test_module_is_not_production() {
     let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { let c = [1]; }\n}\nfn d() {}\n";
 

@@ -88,7 +88,7 @@ pub(crate) struct RunnerArgs {
     /// Take options that are not given here from this file (`writ config example`).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Make the keys, write the enrolment request to this file, and end.
+    /// Make the keys, write the enrollment request to this file, and end.
     #[arg(long, conflicts_with_all = ["join", "tenant"])]
     pub(crate) enroll: Option<PathBuf>,
     /// What to start from, as `writ init` wrote it: tenant, head and origins.

@@ -95,7 +95,7 @@ pub(crate) struct InitArgs {
     /// The first identity provider.
     #[command(flatten)]
     pub(crate) issuer: IssuerArgs,
-    /// The enrolment request that `writ runner --enroll` wrote on the runner's machine.
+    /// The enrollment request that `writ runner --enroll` wrote on the runner's machine.
     #[arg(long)]
     pub(crate) enrollment: PathBuf,
     /// The control plane's origin, as runners and people reach it.

@@ -1,7 +1,7 @@
 //! `writ init`, `writ join`, `writ tenant`: a tenant for a real installation.
 //!
 //! `init` draws the root keys, asks the first identity provider about itself, lets the first owner
-//! log in there, and signs charter entry 0 around the runner's enrolment. It talks to no control plane: its
+//! log in there, and signs charter entry 0 around the runner's enrollment. It talks to no control plane: its
 //! folder holds what each machine is to be given. The root keys belong off line afterwards.
 
 use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};

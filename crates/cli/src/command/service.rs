@@ -152,7 +152,7 @@ fn jail_place(args: &RunnerArgs) -> Result<JailPlace, Failure> {
     }))
 }
 
-/// Makes the keys of runner and jail and writes what the charter is asked to enrol.
+/// Makes the keys of runner and jail and writes what the charter is asked to enroll.
 async fn enroll(path: &Path, data: &Path, launch: &writ_runner::Launch) -> Result<(), Failure> {
     let request = writ_runner::enrollment(data, launch).await.map_err(|error| {
         Failure::because("jail", "the jail did not start", &error)

@@ -61,6 +61,12 @@ impl Jail {
         if acceptance.run != read.run {
             return Err(Refusing::signed("acceptance-foreign", "the acceptance is another run's"));
         }
+        let unseen = |_| {
+            let rule = "there is no such run, or you may not see it";
+            Refusing::signed("run-unknown", rule)
+        };
+        let view = Right::RunView(&acceptance.automation);
+        self.policies.decide(charter, idc.actor(), view).map_err(unseen)?;
         let right = match what {
             What::Output => Right::RunReadOutput(&acceptance.automation),
             What::Approval => Right::RunApprove(&acceptance.automation),

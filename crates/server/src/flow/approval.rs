@@ -7,7 +7,7 @@ use writ_api::{AskedApproval, Problem, RunOrder, asked_in};
 use writ_evidence::{idc::VerifiedIdc, writ::Order};
 use writ_model::{RunId, UnixTime};
 
-use super::{authenticate, denied_problem, no_such_run, relay_about, stored};
+use super::{authenticate, denied_problem, relay_about, seen_run, stored};
 use crate::{clock, tenant::Tenant};
 
 /// Takes an answer to what a run asks people to approve.
@@ -20,7 +20,7 @@ pub(crate) fn approve_run(tenant: &Tenant, run: RunId, order: &RunOrder) -> Resu
     if *res != run {
         return Err(Problem::new(400, "writ-run", "the writ is for another run"));
     }
-    let known = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
+    let known = seen_run(tenant, run, &authenticated)?;
     let asked = asked_in(&known.statements)
         .into_iter()
         .find(|known| known.asked.step == *step && known.asked.attempt == *attempt)

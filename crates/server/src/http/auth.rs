@@ -6,12 +6,13 @@ use std::{
 };
 
 use axum::{
-    extract::{OriginalUri, Request},
+    extract::Request,
     http::{HeaderMap, Method, Uri},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use writ_api::{IDC_HEADER, PROOF_HEADER, Problem, RUNNER_HEADER};
 use writ_evidence::{
+    charter::CharterState,
     idc::{UnverifiedIdc, VerifiedIdc},
     issuer::TokenKeys,
     json,
@@ -55,10 +56,9 @@ pub(crate) struct Head<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// The head of a request as it was sent, before nesting shortened its path.
-pub(super) fn original(request: &Request) -> Head<'_> {
-    let uri = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0);
-    Head { method: request.method(), uri, headers: request.headers() }
+/// The head of a request.
+pub(super) fn head_of(request: &Request) -> Head<'_> {
+    Head { method: request.method(), uri: request.uri(), headers: request.headers() }
 }
 
 impl App {
@@ -86,13 +86,7 @@ impl App {
         })?;
         charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
         self.check_proof(tenant, head, idc.key(), Some(idc.digest()))?;
-        if charter.bindings_of(idc.actor()).next().is_none() {
-            return Err(Problem::new(
-                403,
-                "policy-denied",
-                format!("{} holds no role in this tenant", idc.principal()),
-            ));
-        }
+        check_holds_a_role(&charter, &idc)?;
         Ok(idc)
     }
 
@@ -129,6 +123,15 @@ impl App {
         let mut window = tenant.proofs.lock().unwrap_or_else(PoisonError::into_inner);
         window.admit(&proof, now)
     }
+}
+
+/// Refuses whoever holds no role in the tenant: to them nothing in it is there.
+pub(crate) fn check_holds_a_role(charter: &CharterState, idc: &VerifiedIdc) -> Result<(), Problem> {
+    if charter.bindings_of(idc.actor()).next().is_some() {
+        return Ok(());
+    }
+    let cause = format!("{} holds no role in this tenant", idc.principal());
+    Err(Problem::new(403, "policy-denied", cause))
 }
 
 fn text_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {

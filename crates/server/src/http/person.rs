@@ -16,7 +16,7 @@ use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
 use writ_policy::Right;
 
-use super::{App, Failure, auth::original};
+use super::{App, Failure, auth::head_of};
 use crate::{
     clock,
     flow::{self, denied_problem, no_such_run, stored},
@@ -39,7 +39,7 @@ pub(super) async fn charter(
     request: Request,
 ) -> Result<Json<CharterPage>, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.person(&tenant, &original(&request)).await?;
+    app.person(&tenant, &head_of(&request)).await?;
     let entries = tenant.store.entries(page.from).map_err(stored)?;
     Ok(Json(CharterPage { entries, seq: tenant.charter().seq() }))
 }
@@ -64,7 +64,7 @@ pub(super) async fn put_content(
     request: Request,
 ) -> Result<StatusCode, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.person(&tenant, &original(&request)).await?;
+    app.person(&tenant, &head_of(&request)).await?;
     let malformed = || Problem::new(400, "content", "the body is no content of this digest");
     let bytes =
         axum::body::to_bytes(request.into_body(), 3 * BUNDLE_MAX).await.map_err(|_| malformed())?;
@@ -128,7 +128,7 @@ pub(super) async fn approvals(
     request: Request,
 ) -> Result<Json<ApprovalList>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     let approvals = flow::inbox(&tenant, &idc, clock::now())?;
     Ok(Json(ApprovalList { approvals }))
 }
@@ -164,7 +164,7 @@ pub(super) async fn connection_test(
     request: Request,
 ) -> Result<Json<TestStatus>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     let malformed = |_| Problem::new(400, "test-unknown", "a test is named by its writ's digest");
     let writ: Digest = writ.parse().map_err(malformed)?;
     Ok(Json(flow::test_status(&tenant, idc.actor(), writ)?))
@@ -177,7 +177,7 @@ pub(super) async fn runs(
     request: Request,
 ) -> Result<Json<RunList>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     let charter = tenant.charter();
     let mut runs = tenant.store.runs().map_err(stored)?;
     runs.retain(|run| {
@@ -194,7 +194,7 @@ pub(super) async fn run(
     request: Request,
 ) -> Result<Json<RunStatus>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     let run: RunId = run.parse().map_err(|_| no_such_run())?;
     let status = tenant.store.run(run).map_err(stored)?.ok_or_else(no_such_run)?;
     let right = Right::RunView(&status.automation);
@@ -210,7 +210,7 @@ pub(super) async fn audit(
     request: Request,
 ) -> Result<Json<AuditPage>, Failure> {
     let tenant = app.tenant(&ten)?;
-    let idc = app.person(&tenant, &original(&request)).await?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
     tenant
         .policies
         .decide(&tenant.charter(), idc.actor(), Right::AuditRead)

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use writ_api::{Content, Problem, RunnerReports, RunnerTasks, Take};
 use writ_model::{Digest, RunnerId, limits::LINK_MESSAGE_MAX};
 
-use super::{App, Failure, auth::original};
+use super::{App, Failure, auth::head_of};
 use crate::{dispatch, flow, tenant::Tenant};
 
 /// Authenticates, then reads the body.
@@ -20,7 +20,7 @@ async fn authenticated<B: DeserializeOwned>(
     tenant: &Tenant,
     request: Request,
 ) -> Result<(RunnerId, B), Problem> {
-    let runner = app.runner(tenant, &original(&request))?;
+    let runner = app.runner(tenant, &head_of(&request))?;
     let malformed = || Problem::new(400, "body", "the body is not what this route takes");
     let bytes = axum::body::to_bytes(request.into_body(), LINK_MESSAGE_MAX)
         .await
@@ -59,7 +59,7 @@ pub(super) async fn content(
     request: Request,
 ) -> Result<Json<Content>, Failure> {
     let tenant = app.tenant(&ten)?;
-    app.runner(&tenant, &original(&request))?;
+    app.runner(&tenant, &head_of(&request))?;
     let unknown = || Problem::new(404, "content-unknown", "there is no such content");
     let digest: Digest = digest.parse().map_err(|_| unknown())?;
     let content = tenant.store.content(digest).map_err(flow::stored)?.ok_or_else(unknown)?;

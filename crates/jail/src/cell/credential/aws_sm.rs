@@ -60,7 +60,7 @@ pub(super) fn read(
         exchange::conversation(network.deadline, socket, &host, roots, talk).map_err(own_code)?;
     let answer: Value = serde_json::from_slice(&answer).unwrap_or(Value::Null);
     let mut value = secrets_manager::read(reference, status, &answer)
-        .map_err(|code| Failed::answered(code, status))?;
+        .map_err(|error| Failed::answered(error.code(), status))?;
     let credential = SecretBytes::take(&mut value).map_err(|_| Failed::new("vault-unsafe"))?;
     Ok(Resolved { credential, derived: derived(&credentials)? })
 }

@@ -1,6 +1,6 @@
 //! What is asked of AWS Secrets Manager, and what it says: `GetSecretValue`, JSON protocol 1.1.
 //!
-//! In: a reference. Out: a body to sign and send; from the answer, the secret or a code. A service's
+//! In: a reference. Out: a body to sign and send; from the answer, the secret or an error with its code. A service's
 //! text is read for its error type and never repeated.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -24,16 +24,70 @@ pub fn body(reference: &SecretRef) -> String {
     body.to_string()
 }
 
+/// Why an answer holds no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// The answer is not what the service documents.
+    #[error("the answer of AWS Secrets Manager is malformed")]
+    Malformed,
+    /// A field is asked for, and the secret is no JSON object.
+    #[error("the secret is no JSON object")]
+    NotJson,
+    /// The secret has no such field.
+    #[error("the secret has no such field")]
+    FieldMissing,
+    /// The field is not text.
+    #[error("the secret's field is not text")]
+    FieldType,
+    /// There is no such secret.
+    #[error("there is no such secret")]
+    NotFound,
+    /// The login may not read it.
+    #[error("the login may not read the secret")]
+    Denied,
+    /// The login is not taken.
+    #[error("AWS does not take the login")]
+    LoginRefused,
+    /// The service could not decrypt it.
+    #[error("AWS could not decrypt the secret")]
+    Decryption,
+    /// The secret is about to be deleted, or is in another state in which it can't be read.
+    #[error("the secret is in a state in which it can't be read")]
+    Deleted,
+    /// Any other answer.
+    #[error("AWS Secrets Manager answered with an unexpected status")]
+    Status,
+}
+
+impl AnswerError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "aws-sm-answer",
+            Self::NotJson => "aws-sm-not-json",
+            Self::FieldMissing => "aws-sm-field-missing",
+            Self::FieldType => "aws-sm-field-type",
+            Self::NotFound => "aws-sm-not-found",
+            Self::Denied => "aws-sm-denied",
+            Self::LoginRefused => "aws-sm-login-refused",
+            Self::Decryption => "aws-sm-decryption",
+            Self::Deleted => "aws-sm-deleted",
+            Self::Status => "aws-sm-status",
+        }
+    }
+}
+
 /// Reads an answer: the secret's text, or the field of its JSON that the reference names.
 ///
 /// # Errors
 ///
-/// A stable code.
+/// [`AnswerError`]: the answer holds no such secret.
 pub fn read(
     reference: &SecretRef,
     status: u16,
     answer: &Value,
-) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+) -> Result<Zeroizing<Vec<u8>>, AnswerError> {
     if status != 200 {
         return Err(refusal(status, answer));
     }
@@ -42,37 +96,37 @@ pub fn read(
         (Some(secret), _, None) => Ok(Zeroizing::new(secret.as_bytes().to_vec())),
         (Some(secret), _, Some(field)) => self::field(secret, field),
         (None, Some(binary), None) => {
-            STANDARD.decode(binary).map(Zeroizing::new).map_err(|_| "aws-sm-answer")
+            STANDARD.decode(binary).map(Zeroizing::new).map_err(|_| AnswerError::Malformed)
         }
-        (None, Some(_), Some(_)) => Err("aws-sm-not-json"),
-        (None, None, _) => Err("aws-sm-answer"),
+        (None, Some(_), Some(_)) => Err(AnswerError::NotJson),
+        (None, None, _) => Err(AnswerError::Malformed),
     }
 }
 
-fn field(secret: &str, name: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-    let fields: Value = serde_json::from_str(secret).map_err(|_| "aws-sm-not-json")?;
-    match fields.as_object().ok_or("aws-sm-not-json")?.get(name) {
-        None | Some(Value::Null) => Err("aws-sm-field-missing"),
+fn field(secret: &str, name: &str) -> Result<Zeroizing<Vec<u8>>, AnswerError> {
+    let fields: Value = serde_json::from_str(secret).map_err(|_| AnswerError::NotJson)?;
+    match fields.as_object().ok_or(AnswerError::NotJson)?.get(name) {
+        None | Some(Value::Null) => Err(AnswerError::FieldMissing),
         Some(Value::String(value)) => Ok(Zeroizing::new(value.as_bytes().to_vec())),
-        Some(_) => Err("aws-sm-field-type"),
+        Some(_) => Err(AnswerError::FieldType),
     }
 }
 
 /// The error's type, after the last `#` (Smithy's AWS JSON protocols).
-fn refusal(status: u16, answer: &Value) -> &'static str {
+fn refusal(status: u16, answer: &Value) -> AnswerError {
     let said = answer.get("__type").and_then(Value::as_str).unwrap_or_default();
     match said.rsplit('#').next().unwrap_or_default() {
-        "ResourceNotFoundException" => "aws-sm-not-found",
-        "AccessDeniedException" => "aws-sm-denied",
+        "ResourceNotFoundException" => AnswerError::NotFound,
+        "AccessDeniedException" => AnswerError::Denied,
         "InvalidSignatureException"
         | "IncompleteSignature"
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException"
-        | "ExpiredTokenException" => "aws-sm-login-refused",
-        "DecryptionFailure" => "aws-sm-decryption",
-        "InvalidRequestException" => "aws-sm-deleted",
-        _ if status == 403 => "aws-sm-denied",
-        _ => "aws-sm-status",
+        | "ExpiredTokenException" => AnswerError::LoginRefused,
+        "DecryptionFailure" => AnswerError::Decryption,
+        "InvalidRequestException" => AnswerError::Deleted,
+        _ if status == 403 => AnswerError::Denied,
+        _ => AnswerError::Status,
     }
 }
 
@@ -81,7 +135,8 @@ mod tests {
     use super::*;
 
     fn read_as(reference: &str, status: u16, answer: &Value) -> Result<Vec<u8>, &'static str> {
-        read(&reference.parse().unwrap(), status, answer).map(|secret| secret.to_vec())
+        let secret = read(&reference.parse().unwrap(), status, answer);
+        secret.map(|secret| secret.to_vec()).map_err(AnswerError::code)
     }
 
     #[test]
