@@ -18,6 +18,7 @@ mod project;
 mod redact;
 mod request;
 mod retry_after;
+pub mod webhook;
 
 use std::{
     sync::Arc,
