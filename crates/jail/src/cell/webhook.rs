@@ -289,7 +289,7 @@ impl Arrived<'_> {
         let signed: [&[u8]; 5] = [id.as_bytes(), b".", text.as_bytes(), b".", self.body];
         match by {
             StandardVerifier::Secrets(_) => {
-                SecretKeys::whsec(secrets)?.verify(&signed, &signatures)?
+                SecretKeys::whsec(secrets)?.verify(&signed, &signatures)?;
             }
             StandardVerifier::Keys(keys) => {
                 let signed = signed.concat();

@@ -9,7 +9,7 @@ use super::{super::Bounds, *};
 const MONDAY: u64 = 1_795_392_000;
 const HOUR: u64 = 3600;
 
-fn standing(trigger: serde_json::Value) -> StandingWrit {
+fn standing(trigger: &serde_json::Value) -> StandingWrit {
     let value = json!({
         "name": "secops/nightly",
         "automation": "secops/scan",
@@ -23,20 +23,20 @@ fn standing(trigger: serde_json::Value) -> StandingWrit {
 }
 
 fn hourly(missed: &str) -> StandingWrit {
-    standing(json!({ "schedule": {
+    standing(&json!({ "schedule": {
         "schedule": { "cron": { "expression": "0 * * * *", "time_zone": "UTC" } },
         "missed_runs": missed,
     } }))
 }
 
 fn after() -> StandingWrit {
-    standing(json!({ "schedule": {
+    standing(&json!({ "schedule": {
         "schedule": { "after": { "delay_s": 600 } }, "missed_runs": "skip",
     } }))
 }
 
 fn webhook() -> StandingWrit {
-    standing(json!({ "webhook": { "path": "alerts", "verifier":
+    standing(&json!({ "webhook": { "path": "alerts", "verifier":
         { "scheme": "slack", "secrets": ["local:a"], "max_age_s": 300 } } }))
 }
 

@@ -60,7 +60,11 @@ fn discord(public: &[u8]) -> WebhookVerifier {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+}
+
+fn digit(half: u8) -> char {
+    char::from_digit(u32::from(half), 16).unwrap()
 }
 
 fn mac(secret: &[u8], signed: &[u8]) -> Vec<u8> {
@@ -366,7 +370,7 @@ fn tamper(sent: &mut Sent, random: &mut Random) {
         _ => {
             let (_, value) = &mut sent.headers[0];
             let last = value.trim_end_matches('=').len() - 5;
-            let other = if &value[last..=last] == "0" { "1" } else { "0" };
+            let other = if value.as_bytes()[last] == b'0' { "1" } else { "0" };
             value.replace_range(last..=last, other);
         }
     }
