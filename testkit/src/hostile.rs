@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::rand::SystemRandom;
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -28,17 +28,20 @@ use writ_api::{Content, ContentKind, RunnerReport, RunnerReports, RunnerTask, Ru
 use writ_evidence::{
     charter::{Change, EntryBody, Genesis, RunnerEnrollment, UnverifiedEntry},
     digest::{RunDatum, RunKey, sha256},
-    idc::{IdcMode, UnverifiedIdc, nonce_for},
-    jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
+    idc::UnverifiedIdc,
+    jws::UnverifiedJws,
     key::{Algorithm, SigningKey},
     seal::{self, Sealed},
     statement::{Says, Statement},
     writ::{self, ConnectionGrant, Order, WritClaims, run_id},
 };
-use writ_model::{Digest, Principal, RunId, RunnerGroupId, TenantId, UnixTime};
+use writ_model::{Digest, Principal, RunId, RunnerGroupId, TenantId};
 use zeroize::Zeroizing;
 
-use crate::world::World;
+use crate::{
+    keys::{Login, now, random, vouch},
+    world::World,
+};
 
 /// How long a refusal may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -254,14 +257,6 @@ pub struct ForgedOrder {
     pub sealed: Sealed,
 }
 
-/// A login, with its key.
-pub struct Login {
-    /// The credential.
-    pub idc: UnverifiedIdc,
-    /// The key.
-    pub key: SigningKey,
-}
-
 /// Real keys and real facts of a world, to make orders from.
 pub struct Forger {
     ten: TenantId,
@@ -429,76 +424,11 @@ impl Forger {
     }
 }
 
-/// A fresh key, and an ID token over it: signed by one key, under the `kid` of another.
-pub(crate) fn vouch(
-    signer: &SigningKey,
-    named: &SigningKey,
-    claims: impl FnOnce(String) -> Value,
-) -> Result<Login> {
-    let extra = HeaderExtra {
-        kid: Some(named.public().thumbprint().to_string()),
-        ..HeaderExtra::default()
-    };
-    vouch_by(|cic| {
-        let payload = claims(nonce_for(cic)).to_string();
-        let random = SystemRandom::new();
-        Ok(jws::sign(signer, &random, ObjectType::IdToken, extra, payload.as_bytes())?)
-    })
-}
-
-/// A fresh key, its commitment, and whatever ID token is made over that.
-pub(crate) fn vouch_by(id_token: impl FnOnce(&str) -> Result<String>) -> Result<Login> {
-    let key = new_key()?;
-    let cic = commitment(&key)?;
-    let id_token = id_token(&cic)?;
-    let idc = UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic, refreshed: None };
-    Ok(Login { idc, key })
-}
-
 fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {
     match entry.body()?.change {
         Change::Genesis(genesis) => Ok(genesis),
         _ => bail!("entry 0 is no genesis"),
     }
-}
-
-/// 32 random bytes.
-fn random() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// A fresh Ed25519 key.
-///
-/// # Errors
-///
-/// The random source failed.
-pub fn new_key() -> Result<SigningKey> {
-    let document = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())?;
-    Ok(SigningKey::from_pkcs8(Algorithm::EdDsa, document.as_ref())?)
-}
-
-/// A fresh P-256 key.
-///
-/// # Errors
-///
-/// The random source failed.
-pub fn new_issuer_key() -> Result<SigningKey> {
-    let document = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(
-        &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-        &SystemRandom::new(),
-    )?;
-    Ok(SigningKey::from_pkcs8(Algorithm::Es256, document.as_ref())?)
-}
-
-fn commitment(key: &SigningKey) -> Result<String> {
-    let extra = HeaderExtra {
-        jwk: Some(key.public().clone()),
-        rz: Some(URL_SAFE_NO_PAD.encode(random()?)),
-        ..HeaderExtra::default()
-    };
-    Ok(jws::sign(key, &SystemRandom::new(), ObjectType::Cic, extra, b"")?)
 }
 
 fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
@@ -509,11 +439,4 @@ fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
     }
     let claims: Claims = UnverifiedJws::parse(&idc.id_token)?.peek()?;
     Ok(Principal { iss: claims.iss, sub: claims.sub })
-}
-
-/// Now, in whole seconds.
-#[must_use]
-pub fn now() -> UnixTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    UnixTime(since.unwrap_or_default().as_secs())
 }

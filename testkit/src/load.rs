@@ -26,7 +26,7 @@ use writ_model::{AutomationName, Principal, RunId, TenantId};
 use writ_policy::Policies;
 use zeroize::Zeroizing;
 
-use crate::{hostile::now, world::World};
+use crate::{keys::now, world::World};
 
 /// A login that orders runs.
 pub struct Load {

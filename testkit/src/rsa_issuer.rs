@@ -13,7 +13,7 @@ use writ_evidence::{
     issuer::{IdTokenAlgorithm, IssuerKey},
 };
 
-use crate::hostile::{Login, vouch_by};
+use crate::keys::{Login, vouch_by};
 
 /// A 2048-bit key.
 pub struct RsaIssuer {

@@ -18,7 +18,7 @@ use writ_evidence::{
 };
 use writ_model::{Actor, Principal, RunnerGroupId, RunnerId, TenantId, UnixTime};
 
-use crate::hostile::{Login, new_issuer_key, new_key, vouch};
+use crate::keys::{Login, new_issuer_key, new_key, vouch};
 
 /// The issuer of every login here.
 pub const ISSUER: &str = "https://idp.example";

@@ -14,7 +14,8 @@ use writ_evidence::{
 use writ_model::{KeyedDigest, RunId, RunnerGroupId, StepId};
 use writ_testkit::{
     github_stand_in::GithubStandIn,
-    hostile::{Forger, Hostile, Login},
+    hostile::{Forger, Hostile},
+    keys::Login,
     world::{World, sources},
 };
 

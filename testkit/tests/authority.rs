@@ -20,7 +20,7 @@ use writ_model::{
 };
 use writ_policy::{Policies, Right};
 use writ_testkit::{
-    hostile::new_key,
+    keys::new_key,
     tenant::{ISSUER, NOON, Tenant},
 };
 

@@ -24,7 +24,7 @@ use writ_evidence::{
 use writ_model::{Digest, TenantId, UnixTime};
 use writ_testkit::{
     foreign::Foreign,
-    hostile::{new_issuer_key, new_key, now},
+    keys::{new_issuer_key, new_key, now},
     rsa_issuer::RsaIssuer,
     tenant::NOON,
 };

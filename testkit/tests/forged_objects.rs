@@ -16,7 +16,7 @@ use writ_evidence::{
     writ::{VerifiedWrit, WritError},
 };
 use writ_testkit::{
-    hostile::{new_issuer_key, new_key},
+    keys::{new_issuer_key, new_key},
     tenant::{ISSUER, NOON, Tenant},
 };
 

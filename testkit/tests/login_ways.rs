@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use writ_evidence::issuer::IdTokenAlgorithm;
 use writ_testkit::{
     github_stand_in::GithubStandIn,
-    hostile::now,
     identity_provider::IdentityProvider,
+    keys::now,
     rsa_issuer::RsaIssuer,
     world::{World, sources},
 };

@@ -12,7 +12,8 @@ use writ_evidence::writ::{Order, WritClaims};
 use writ_model::{Digest, TenantId};
 use writ_testkit::{
     github_stand_in::GithubStandIn,
-    hostile::{Draft, ForgedOrder, Forger, Hostile, Login, new_issuer_key, new_key, now},
+    hostile::{Draft, ForgedOrder, Forger, Hostile},
+    keys::{Login, new_issuer_key, new_key, now},
     world::{World, sources},
 };
 

@@ -31,7 +31,8 @@ use writ_evidence::{
 };
 use writ_model::{Digest, KeyedDigest, RunId, RunnerGroupId, RunnerId, StepId};
 use writ_testkit::{
-    hostile::{Forger, Login, new_key, now},
+    hostile::Forger,
+    keys::{Login, new_key, now},
     tenant,
     world::World,
 };

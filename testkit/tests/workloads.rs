@@ -18,7 +18,7 @@ use writ_evidence::{
 use writ_model::{ConnectionHost, Grantee, Principal, Role, UnixTime};
 use writ_policy::Policies;
 use writ_testkit::{
-    hostile::Login,
+    keys::Login,
     rsa_issuer::RsaIssuer,
     tenant::{NOON, Tenant},
 };

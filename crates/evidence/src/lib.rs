@@ -5,7 +5,8 @@
 //! `Unverified…` again, and the receiver verifies for itself (DESIGN §3).
 //!
 //! Read in this order: `jws` (how anything is signed), `idc` (who signs), `writ` (what is
-//! ordered), `charter` (what is granted), `statement` (what the jail answers).
+//! ordered), `charter` (what is granted), `standing` (what fires by itself, within which bounds),
+//! `statement` (what the jail answers).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -22,5 +23,6 @@ pub mod key;
 pub mod merkle;
 pub mod proof;
 pub mod seal;
+pub mod standing;
 pub mod statement;
 pub mod writ;

@@ -19,6 +19,7 @@ mod redact;
 mod request;
 mod retry_after;
 mod test_connection;
+pub mod webhook;
 
 use std::{
     sync::Arc,

@@ -30,7 +30,7 @@ pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
 pub use isolation::{IsolationMode, IsolationReport, Measure, MeasureName, MeasureState};
 pub use name::{
     ActionName, AutomationName, ConnectionName, GroupName, InvalidName, PackName, PinnedAction,
-    PinnedConnection, WorkspaceName,
+    PinnedConnection, StandingName, WebhookPath, WorkspaceName,
 };
 pub use principal::{Actor, CharterGroup, Grantee, Principal, Role, TokenGroup, UnknownRole};
 pub use process::{ProcessInput, ProcessReturn, is_environment_name};

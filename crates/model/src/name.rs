@@ -98,6 +98,12 @@ label!(
     "a pack name of lower-case letters, digits and hyphens, such as `github`"
 );
 
+label!(
+    /// The last part of a webhook's address, on whatever host the gateway has.
+    WebhookPath,
+    "a webhook path of lower-case letters, digits and hyphens, such as `github-alerts`"
+);
+
 macro_rules! qualified {
     ($(#[$doc:meta])* $name:ident, $expected:literal) => {
         $(#[$doc])*
@@ -158,6 +164,12 @@ qualified!(
     /// An automation, `workspace/name`.
     AutomationName,
     "an automation `workspace/name`, such as `secops/leaked-secret`"
+);
+
+qualified!(
+    /// A standing writ, `workspace/name`.
+    StandingName,
+    "a standing writ `workspace/name`, such as `secops/nightly-scan`"
 );
 
 qualified!(

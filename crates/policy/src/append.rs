@@ -45,7 +45,7 @@ impl MayAppend for Policies {
                 self.may_suspend(state, actor, subject)
             }
         };
-        decided.map_err(|denied| NotPermitted { reason: denied.reason })
+        decided.map_err(|denied| NotPermitted { code: denied.code, reason: denied.reason })
     }
 }
 

@@ -25,7 +25,7 @@ use writ_model::{Grantee, Principal, Role};
 use writ_policy::{Policies, Right};
 use writ_testkit::{
     github_stand_in::{GithubStandIn, SLACK_TOKEN},
-    hostile::{new_issuer_key, new_key},
+    keys::{new_issuer_key, new_key},
     load::{Load, Measured},
     openbao::OpenBao,
     tenant::{Anybody, ISSUER, NOON, Tenant},

@@ -12,12 +12,14 @@ use super::finding::Finding;
 use crate::workspace::{Metadata, Node};
 
 /// The crates without effects; they come first in [`ORDER`].
-pub(super) const PURE: &[&str] = &["model", "evidence", "policy", "workflow", "jail-link"];
+pub(super) const PURE: &[&str] =
+    &["model", "schedule", "evidence", "policy", "workflow", "jail-link"];
 
 /// All crates; each may depend on those before it.
 const ORDER: &[&str] = &[
     "quickjs",
     "model",
+    "schedule",
     "evidence",
     "policy",
     "workflow",

@@ -49,6 +49,8 @@ pub trait MayAppend {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct NotPermitted {
+    /// Stable code.
+    pub code: &'static str,
     /// Why, for the person.
     pub reason: String,
 }
@@ -162,7 +164,7 @@ impl FoldError {
             Self::Change { .. } => "charter-change",
             Self::Suspended { .. } => "suspended",
             Self::SecondSigner { .. } => "charter-second-signer",
-            Self::NotPermitted { .. } => "policy-denied",
+            Self::NotPermitted { source, .. } => source.code,
         }
     }
 }
