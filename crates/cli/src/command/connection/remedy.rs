@@ -47,6 +47,10 @@ fn of_local(code: &str) -> Option<Words> {
             "the local vault's file can't be read",
             "give the runner its `--vault`; if it is damaged, put its secrets anew",
         ),
+        "vault-newer" => (
+            "the local vault's file is of a newer version than the runner's executable",
+            "use the version of `writ` that wrote it, or a newer one",
+        ),
         "vault-unsafe" => (
             "there is no locked memory for the secret",
             "see `writ doctor` on the runner's machine",
