@@ -9,7 +9,7 @@
 
 #![cfg(test)]
 
-use std::{collections::BTreeSet, env, fs, path::PathBuf};
+use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::PathBuf};
 
 use writ_evidence::charter::{Binding, Change, CharterState, Scope, Workspace};
 use writ_model::{
@@ -153,12 +153,12 @@ fn table(charter: &CharterState) -> String {
     let things = Things::new();
     let roles: Vec<String> = Role::ALL.iter().map(ToString::to_string).collect();
     let mut text = format!("{HEAD}| right | on | {} |\n", roles.join(" | "));
-    text.push_str(&format!("| --- | --- |{}\n", " --- |".repeat(roles.len())));
+    writeln!(text, "| --- | --- |{}", " --- |".repeat(roles.len())).unwrap();
     let mut rights = things.rights();
     rights.sort_by_key(|(_, right)| named(right));
     for (what, right) in rights {
         let cells = Role::ALL.map(|role| cell(charter, role, right));
-        text.push_str(&format!("| `{}` | {what} | {} |\n", named(&right), cells.join(" | ")));
+        writeln!(text, "| `{}` | {what} | {} |", named(&right), cells.join(" | ")).unwrap();
     }
     text
 }
