@@ -11,9 +11,9 @@
 
 use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::PathBuf};
 
-use writ_evidence::charter::{Binding, Change, CharterState, Scope, Workspace};
+use writ_evidence::charter::{Binding, Change, CharterState, Scope, Subject, Workspace};
 use writ_model::{
-    AutomationName, ConnectionName, Grantee, PackName, Principal, Role, WorkspaceName,
+    AutomationName, ConnectionName, Grantee, GroupName, PackName, Principal, Role, WorkspaceName,
 };
 use writ_policy::{Policies, Right};
 use writ_testkit::{
@@ -38,6 +38,9 @@ struct Things {
     connection: ConnectionName,
     automation: AutomationName,
     pack: PackName,
+    group: GroupName,
+    inside: Subject,
+    person: Subject,
     bindings: [(&'static str, Binding); 4],
 }
 
@@ -54,6 +57,9 @@ impl Things {
             connection: "secops/github".parse().unwrap(),
             automation: "secops/triage".parse().unwrap(),
             pack: "github".parse().unwrap(),
+            group: "on-call".parse().unwrap(),
+            inside: Subject::Workspace(workspace.clone()),
+            person: Subject::User(person("somebody")),
             bindings: [
                 ("owners of the tenant", of(&Scope::Tenant, Role::Owner)),
                 ("other roles in the tenant", of(&Scope::Tenant, Role::Viewer)),
@@ -80,6 +86,11 @@ impl Things {
             ("runs", Right::RunApprove(&self.automation)),
             ("runs", Right::RunView(&self.automation)),
             ("runs", Right::RunReadOutput(&self.automation)),
+            ("runners", Right::RunnerManage),
+            ("groups", Right::GroupManage(&self.group)),
+            ("people, keys", Right::SubjectSuspend(&self.person)),
+            ("what is in a workspace", Right::SubjectSuspend(&self.inside)),
+            ("owners, the tenant", Right::SubjectSuspendOwner(&Subject::Tenant)),
             ("the charter", Right::CharterView),
             ("the audit log", Right::AuditRead),
         ];
@@ -106,6 +117,10 @@ fn named(right: &Right<'_>) -> &'static str {
         | Right::RunApprove(_)
         | Right::RunView(_)
         | Right::RunReadOutput(_)
+        | Right::RunnerManage
+        | Right::GroupManage(_)
+        | Right::SubjectSuspend(_)
+        | Right::SubjectSuspendOwner(_)
         | Right::CharterView
         | Right::AuditRead => right.action(),
     }
