@@ -72,7 +72,7 @@ fn tenant() -> (Tenant, Policies) {
     let policies = Policies::built_in().unwrap();
     let mut tenant = Tenant::found().unwrap();
     let workspace =
-        Workspace { name: "lab".parse().unwrap(), secret_paths: vec!["local:*".to_owned()] };
+        Workspace { name: "lab".parse().unwrap(), secret_paths: vec!["local:lab/*".to_owned()] };
     for change in [
         Change::WorkspaceSet(workspace),
         bind_person("ada", Role::Administrator),
@@ -203,7 +203,7 @@ fn a_pack_that_is_withdrawn_is_acknowledged_no_more() {
 fn where_a_credential_goes_takes_two_people_once_there_are_two_administrators() {
     let (mut tenant, policies) = tenant();
     let set = |connection: Connection| Change::ConnectionSet(connection);
-    let first = set(connection("api.github.example", "local:github"));
+    let first = set(connection("api.github.example", "local:lab/github"));
 
     let alone = tenant.change("owner", first.clone(), &policies).unwrap_err();
     assert_eq!(code(&alone), "charter-second-signer");
@@ -222,17 +222,17 @@ fn where_a_credential_goes_takes_two_people_once_there_are_two_administrators() 
 
     // The same again, or less, takes one; more takes two.
     tenant.change("ada", first, &policies).unwrap();
-    let mut wider = connection("api.github.example", "local:github");
+    let mut wider = connection("api.github.example", "local:lab/github");
     wider.hosts.push(ConnectionHost {
         host: "evil.example".to_owned(),
         port: 443,
         plaintext: false,
     });
-    let mut plain = connection("api.github.example", "local:github");
+    let mut plain = connection("api.github.example", "local:lab/github");
     plain.hosts[0].plaintext = true;
-    let mut ranges = connection("api.github.example", "local:github");
+    let mut ranges = connection("api.github.example", "local:lab/github");
     ranges.allow_cidrs.push("10.0.0.0/8".parse().unwrap());
-    let other = connection("api.github.example", "local:slack");
+    let other = connection("api.github.example", "local:lab/slack");
     for change in [wider, plain, ranges, other] {
         let refused = tenant.change("ada", set(change.clone()), &policies).unwrap_err();
         assert_eq!(code(&refused), "charter-second-signer", "{change:?}");
@@ -244,7 +244,7 @@ fn a_second_signature_cannot_be_taken_off_or_exchanged_afterwards() {
     let (mut tenant, policies) = tenant();
     let (first, second) =
         (tenant.log_in("owner", NOON).unwrap(), tenant.log_in("ada", NOON).unwrap());
-    let change = Change::ConnectionSet(connection("api.github.example", "local:github"));
+    let change = Change::ConnectionSet(connection("api.github.example", "local:lab/github"));
     let mut candidate = tenant.candidate(&first, change, NOON).unwrap();
     tenant.sign_too(&mut candidate, &second, NOON).unwrap();
     tenant.admit(candidate, NOON, &policies).unwrap();

@@ -19,8 +19,8 @@ pub(crate) use service::{
 };
 pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
-    AutomationName, Cidr, ConnectionName, GroupName, PackName, Role, RunId, SecretRef, TenantId,
-    WorkspaceName,
+    AutomationName, Cidr, ConnectionName, GroupName, PackName, Role, RunId, RunnerGroupId,
+    SecretRef, TenantId, WorkspaceName,
 };
 
 /// Security automation that asks for minimal trust.
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// The login to act with, by the name it was given at `writ login`.
     #[arg(long, global = true, env = "WRIT_SESSION", default_value = "default")]
     pub(crate) session: String,
+    /// The runner group that orders are for; the tenant's only one unless given (`writ runners list`).
+    #[arg(long, global = true, env = "WRIT_RUNNER_GROUP")]
+    pub(crate) runner_group: Option<RunnerGroupId>,
     /// How log lines are written to standard error; `WRIT_LOG` says which (`info`, `writ_runner=debug`).
     #[arg(long, global = true, env = "WRIT_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,

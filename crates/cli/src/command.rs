@@ -20,6 +20,7 @@ mod suspend;
 mod workspace;
 
 use clap::CommandFactory as _;
+use writ_model::RunnerGroupId;
 
 use crate::{
     args::{Args, Command},
@@ -39,18 +40,22 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     /// The session's name.
     pub(crate) session: String,
+    /// The runner group that orders are for, where it is named.
+    pub(crate) runner_group: Option<RunnerGroupId>,
 }
 
 impl Context {
     /// The tenant of the current folder, with its charter.
     pub(crate) async fn tenant(&self) -> Result<Tenant, Failure> {
-        Tenant::open(Place::find()?, &self.session).await
+        let tenant = Tenant::open(Place::find()?, &self.session).await?;
+        Ok(Tenant { named_group: self.runner_group, ..tenant })
     }
 }
 
 /// Runs a command to its end.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let context = Context { json: args.json, session: args.session };
+    let context =
+        Context { json: args.json, session: args.session, runner_group: args.runner_group };
     match args.command {
         Command::Dev(args) => dev::run(args).await,
         Command::Init(args) => init::init(&context, *args).await,

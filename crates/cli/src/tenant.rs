@@ -16,6 +16,7 @@ pub(crate) struct Tenant {
     pub(crate) server: Client,
     pub(crate) charter: CharterState,
     pub(crate) entries: Vec<UnverifiedEntry>,
+    pub(crate) named_group: Option<RunnerGroupId>,
 }
 
 impl Tenant {
@@ -29,7 +30,7 @@ impl Tenant {
             let cause = "the server's charter does not hold the head of the invitation";
             return Err(Failure::new("charter-behind", cause));
         }
-        Ok(Self { place, session, server, charter, entries })
+        Ok(Self { place, session, server, charter, entries, named_group: None })
     }
 
     /// A path below this tenant.
@@ -56,10 +57,20 @@ impl Tenant {
 
     /// The runner group that orders are for.
     pub(crate) fn runner_group(&self) -> Result<RunnerGroupId, Failure> {
-        let runner = self.charter.runners().next();
-        runner
-            .map(|runner| runner.group)
-            .ok_or_else(|| Failure::new("no-runner", "the charter enrolls no runner"))
+        let mut groups: Vec<_> = self.charter.runners().map(|runner| runner.group).collect();
+        groups.dedup();
+        match (self.named_group, groups.as_slice()) {
+            (_, []) => Err(Failure::new("no-runner", "the charter enrolls no runner")),
+            (None, [only]) => Ok(*only),
+            (Some(named), groups) if groups.contains(&named) => Ok(named),
+            (Some(named), _) => Err(Failure::new(
+                "runner-group",
+                format!("the charter enrolls no runner of {named}"),
+            )
+            .with_remedy("`writ runners list` shows them")),
+            (None, _) => Err(Failure::new("runner-group", "the tenant has several runner groups")
+                .with_remedy("name one with --runner-group; `writ runners list` shows them")),
+        }
     }
 
     /// A client of the gateway's second origin.

@@ -15,8 +15,8 @@ use serde_json::json;
 use writ_evidence::{
     approval::{ApprovalDecision, ApprovalGate, ApprovalSalt, Verdict},
     charter::{
-        Automation, Change, EntryBody, Footprint, Genesis, PackAcknowledgement, RunnerEnrollment,
-        UnverifiedEntry, Workspace, sign_root,
+        Automation, Binding, Change, EntryBody, Footprint, Genesis, PackAcknowledgement,
+        RunnerEnrollment, Scope, UnverifiedEntry, Workspace, sign_root,
     },
     digest::{RunDatum, RunKey, sha256},
     idc::{IdcMode, UnverifiedIdc, nonce_for},
@@ -38,8 +38,8 @@ use writ_jail_link::{
     ResumeRun, RunKeyText,
 };
 use writ_model::{
-    Digest, IsolationMode, IsolationReport, KeyedDigest, PinnedAction, PinnedConnection, Principal,
-    RunId, RunnerGroupId, RunnerId, StepId, TenantId, UnixTime,
+    Digest, Grantee, IsolationMode, IsolationReport, KeyedDigest, PinnedAction, PinnedConnection,
+    Principal, Role, RunId, RunnerGroupId, RunnerId, StepId, TenantId, UnixTime,
 };
 use zeroize::Zeroizing;
 
@@ -122,7 +122,7 @@ fn genesis(root: &SigningKey, issuer: &SigningKey, jail: &mut Jail) -> Unverifie
                 vec![IssuerClient::new("writ-cli", operations)],
             )
         }],
-        owners: PEOPLE.iter().take(4).map(|sub| person(sub)).collect(),
+        owners: vec![person("ann")],
         runner: RunnerEnrollment {
             id: RunnerId::from_bits(1),
             group: RunnerGroupId::from_bits(1),
@@ -237,7 +237,13 @@ impl World {
             name: connection.name.clone(),
             digest: sha256(&serde_json::to_vec(&connection).unwrap()),
         };
+        // While Ann is the only one who could: with more owners it would take two signers.
         self.change(Change::ConnectionSet(connection));
+        for sub in PEOPLE.iter().take(4).skip(1) {
+            let principal = Grantee::Principal(person(sub));
+            let binding = Binding { principal, role: Role::Owner, scope: Scope::Tenant };
+            self.change(Change::BindingAdd(binding));
+        }
         let digest = sha256(PACK.as_bytes());
         let (name, version) = ("slack".parse().unwrap(), "1.0.0".to_owned());
         self.change(Change::PackAcknowledge(PackAcknowledgement { name, version, digest }));
