@@ -101,12 +101,20 @@ fn root_keys_sign_off_line_and_are_replaced_by_those_before() {
     let runner = world.writ(&["--json", "runners", "list"]).unwrap();
     let runner = serde_json::from_str::<Value>(&runner).unwrap()[0]["id"].clone();
     let set = ["witness", "set", "--runner", runner.as_str().unwrap()];
-    let with = |keys: &[&str]| [&set[..], keys].concat();
-    let old = world.refused(&with(&["--root-key", ".writ/root.key"])).unwrap();
+    let by = |keys: &[&str]| -> Vec<String> {
+        let keys = keys.iter().flat_map(|key| ["--root-key", key]);
+        set.into_iter().chain(keys).map(str::to_owned).collect()
+    };
+    let refused = |keys: &[&str]| {
+        let words = by(keys);
+        world.refused(&words.iter().map(String::as_str).collect::<Vec<_>>()).unwrap()
+    };
+    let old = refused(&[".writ/root.key"]);
     assert!(old.contains("0 valid root signatures of 2"), "{old}");
-    let one = world.refused(&with(&["--root-key", "first.key"])).unwrap();
+    let one = refused(&["first.key"]);
     assert!(one.contains("1 valid root signatures of 2"), "{one}");
-    world.writ(&with(&["--root-key", "first.key", "--root-key", "second.key"])).unwrap();
+    let both = by(&["first.key", "second.key"]);
+    world.writ(&both.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
     world.writ(&["charter", "export", "charter.jsonl"]).unwrap();
     assert!(world.writ(&["charter", "verify", "charter.jsonl"]).unwrap().contains("verified"));
 }

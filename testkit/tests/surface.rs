@@ -155,7 +155,7 @@ const fn expected_of_gateway(operation: GatewayOperation) -> Row {
             (404, "run-unknown"),
             (403, "idc-issuer"),
             (404, "run-unknown"),
-            (404, "approval-unknown"),
+            (409, "approval-unknown"),
         ],
     }
 }

@@ -287,6 +287,7 @@ embed! {
     "run-without-output",
     "runner",
     "runner-away",
+    "runner-group",
     "sandbox-exec",
     "sandbox-not-confined",
     "sandbox-pipe",
