@@ -54,7 +54,7 @@ fn texts(values: &[&str]) -> Vec<String> {
 fn an_operation_is_signed_by_a_login_that_is_as_strong_as_the_charter_asks_and_by_no_weaker() {
     let acr = Requirement { acr: texts(&["phr", "phrh"]), ..Requirement::default() };
     let all = Requirement { amr_all: texts(&["pwd", "otp"]), ..Requirement::default() };
-    let any = Requirement { amr_any: texts(&["hwk", "fpt"]), ..Requirement::default() };
+    let any = Requirement { amr_any: texts(&["hwk", "pop"]), ..Requirement::default() };
     let age = Requirement { max_auth_age_s: Some(600), ..Requirement::default() };
     let rsa = RsaIssuer::new().unwrap();
     let cases = [
@@ -67,7 +67,7 @@ fn an_operation_is_signed_by_a_login_that_is_as_strong_as_the_charter_asks_and_b
         (&all, json!({ "amr": ["otp"] }), Err("idc-amr")),
         (&all, json!({ "amr": "pwd otp" }), Err("idc-amr")),
         (&all, json!({}), Err("idc-amr")),
-        (&any, json!({ "amr": ["fpt"] }), Ok(())),
+        (&any, json!({ "amr": ["pop"] }), Ok(())),
         (&any, json!({ "amr": ["pwd"] }), Err("idc-amr")),
         (&any, json!({ "amr": [] }), Err("idc-amr")),
         (&age, json!({ "auth_time": NOON.0 - 600 }), Ok(())),

@@ -104,10 +104,10 @@ pub(crate) enum WitnessCommand {
 pub(crate) enum RunnersCommand {
     /// Enroll a runner by the request that `writ runner --enroll` wrote on its machine.
     Enroll {
-        /// The enrolment request.
+        /// The enrollment request.
         file: PathBuf,
     },
-    /// End a runner's enrolment for good.
+    /// End a runner's enrollment for good.
     Retire {
         /// The runner.
         runner: RunnerId,

@@ -112,7 +112,7 @@ impl CharterState {
 
 /// What pins a connection: SHA-256 of its definition's JSON, members in the type's order.
 fn connection_digest(connection: &Connection) -> Digest {
-    // A definition of plain strings and numbers always serialises; an empty digest input could
+    // A definition of plain strings and numbers always serializes; an empty digest input could
     // only ever fail to match.
     sha256(&serde_json::to_vec(connection).unwrap_or_default())
 }

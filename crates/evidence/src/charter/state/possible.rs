@@ -41,10 +41,6 @@ impl CharterState {
             Change::PackWithdraw(pack) if self.pack(&pack.name, &pack.version).is_none() => {
                 Err("no pack of that name and version is acknowledged")
             }
-            Change::RunnerRetire(_)
-            | Change::WorkspaceSet(_)
-            | Change::PackAcknowledge(_)
-            | Change::PackWithdraw(_) => Ok(()),
             Change::GroupSet(group) => check_group(group),
             Change::BindingAdd(binding) => self.check_binding(binding),
             Change::BindingRemove(binding) => {
@@ -59,7 +55,11 @@ impl CharterState {
             Change::SubjectRestore(subject) if !self.is_suspended(subject) => {
                 Err("it is not suspended")
             }
-            Change::SubjectRestore(_) => Ok(()),
+            Change::RunnerRetire(_)
+            | Change::WorkspaceSet(_)
+            | Change::PackAcknowledge(_)
+            | Change::PackWithdraw(_)
+            | Change::SubjectRestore(_) => Ok(()),
         }
     }
 
