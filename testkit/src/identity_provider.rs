@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead, BufReader, Read as _},
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -143,6 +143,45 @@ pub fn wait_for(port: u16) -> Result<()> {
         thread::sleep(Duration::from_millis(50));
     }
     bail!("nothing listens on port {port}")
+}
+
+/// Runs a `writ login` that opens no browser and logs in as `name` at the address that it shows, or, for the
+/// device flow, with the code that it shows too; returns what it says afterwards.
+///
+/// # Errors
+///
+/// The provider or `writ login` refuses.
+pub async fn log_in_by(mut command: Command, device: bool, name: &str) -> Result<String> {
+    let mut command =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(command.stderr.take().context("no stderr")?);
+    let address = line_that_begins(&mut said, "http")?;
+    let mut person = Person::new()?;
+    let visited = if device {
+        let code = line_that_begins(&mut said, "code: ")?;
+        person.confirm_device(&address, code.trim_start_matches("code: "), name).await
+    } else {
+        person.log_in(&address, name).await
+    };
+    if visited.is_err() {
+        command.kill()?;
+    }
+    let mut rest = String::new();
+    said.read_to_string(&mut rest)?;
+    let status = command.wait()?;
+    visited?;
+    ensure!(status.success(), "{rest}");
+    Ok(rest)
+}
+
+/// The next line that begins so, as `writ login` shows addresses and codes.
+fn line_that_begins(said: &mut impl BufRead, beginning: &str) -> Result<String> {
+    let mut line = String::new();
+    while !line.starts_with(beginning) {
+        line.clear();
+        ensure!(said.read_line(&mut line)? > 0, "`writ login` shows no `{beginning}`");
+    }
+    Ok(line.trim().to_owned())
 }
 
 /// A person with a browser: cookies, redirects, and the providers' own login pages.

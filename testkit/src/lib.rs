@@ -1,8 +1,8 @@
 //! Development only: stand-ins, and a world of real executables to test against.
 //!
-//! Read: `world` (a `writ dev` of its own, driven through the command line), `github_stand_in`,
-//! `hostile` (a control plane that relays what it should not), `keys` (logins of a test's own making),
-//! `webhook_examples`.
+//! Read: `world` (a `writ dev` of its own, driven through the command line), `installation` (what `writ init`
+//! founds, with TLS), `github_stand_in`, `hostile` (a control plane that relays what it should not), `keys`
+//! (logins of a test's own making), `webhook_examples`.
 
 #![expect(clippy::indexing_slicing, reason = "a stand-in reads JSON that tests sent")]
 
@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod github_stand_in;
 pub mod hostile;
 pub mod identity_provider;
+pub mod installation;
 pub mod keys;
 pub mod load;
 pub mod machines;

@@ -63,7 +63,8 @@ impl Load {
         let idc: UnverifiedIdc = serde_json::from_value(session["idc"].clone())?;
         let caller = Caller::Person(Box::new(idc.clone()));
         let credential = Credential { caller, key: key()? };
-        let server = Client::new(&world.setting("server_url")?, credential, None)?;
+        let ca = world.private_ca()?;
+        let server = Client::new(&world.setting("server_url")?, credential, ca.as_deref())?;
         let ten: TenantId = world.setting("tenant")?.parse()?;
         let charter = fold(&server, ten).await?;
         let iss = world.setting("issuer_url")?;

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read as _, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     github_stand_in::SLACK_TOKEN,
-    identity_provider::{IdentityProvider, Person},
+    identity_provider::{IdentityProvider, log_in_by},
 };
 
 /// How long `writ dev` may take to be ready.
@@ -105,23 +105,35 @@ impl World {
         Self::make(name, false, &[], prepare)
     }
 
+    /// Makes an empty folder and starts nothing, for an installation whose parts somebody else starts.
+    ///
+    /// # Errors
+    ///
+    /// The folder can't be made, or nothing was built.
+    pub fn without_dev(name: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("writ-{name}-{}", std::process::id()));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let writ = executables()?.join("writ");
+        let (keep, verbose, environment) = (false, false, Vec::new());
+        Ok(Self { folder, writ, dev: None, keep, verbose, environment })
+    }
+
     fn make(
         name: &str,
         verbose: bool,
         environment: &[(&str, &str)],
         prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("writ-{name}-{}", std::process::id()));
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(folder.join(".writ"))?;
-        prepare(&folder.join(".writ"))?;
-        let writ = executables()?.join("writ");
+        let mut world = Self::without_dev(name)?;
+        fs::create_dir_all(world.folder.join(".writ"))?;
+        prepare(&world.folder.join(".writ"))?;
+        world.verbose = verbose;
         let environment =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let environment = environment.collect();
-        let mut world = Self { folder, writ, dev: None, keep: false, verbose, environment };
+        world.environment = environment.collect();
         world.start_dev()?;
         Ok(world)
     }
@@ -228,16 +240,33 @@ impl World {
         }
     }
 
-    /// A setting of `.writ/dev.toml`.
+    /// A setting of the folder's, as `writ dev` or `writ join` wrote it.
     ///
     /// # Errors
     ///
     /// There is none.
     pub fn setting(&self, name: &str) -> Result<String> {
-        let text = fs::read_to_string(self.folder.join(".writ/dev.toml"))?;
-        let settings: toml::Table = text.parse()?;
+        let settings = self.settings()?;
         let value = settings.get(name).and_then(toml::Value::as_str);
         Ok(value.with_context(|| format!("no setting `{name}`"))?.to_owned())
+    }
+
+    /// Certificates of the private CA that the folder's settings name, as PEM.
+    ///
+    /// # Errors
+    ///
+    /// They can't be read.
+    pub fn private_ca(&self) -> Result<Option<Vec<u8>>> {
+        let settings = self.settings()?;
+        let file = settings.get("ca_file").and_then(toml::Value::as_str);
+        Ok(file.map(|file| fs::read(self.folder.join(".writ").join(file))).transpose()?)
+    }
+
+    fn settings(&self) -> Result<toml::Table> {
+        let file = |name: &str| self.folder.join(".writ").join(name);
+        let joined = file("tenant.toml");
+        let path = if joined.exists() { joined } else { file("dev.toml") };
+        Ok(fs::read_to_string(path)?.parse()?)
     }
 
     /// Runs `writ` with these words, whatever comes of it.
@@ -305,6 +334,15 @@ impl World {
     /// A command failed.
     pub fn prepare_main_job(&self, github: &str, token: &str) -> Result<()> {
         self.writ(&["login"])?;
+        self.prepare_main_job_as_owner(github, token)
+    }
+
+    /// As [`Self::prepare_main_job`], for an owner who is logged in.
+    ///
+    /// # Errors
+    ///
+    /// A command failed.
+    pub fn prepare_main_job_as_owner(&self, github: &str, token: &str) -> Result<()> {
         let paths = ["--secret-path", "local:github/*", "--secret-path", "local:slack/*"];
         self.writ(&[&["workspace", "set", "secops"], &paths[..]].concat())?;
         for (service, token) in [("github", token), ("slack", SLACK_TOKEN)] {
@@ -356,32 +394,13 @@ impl World {
         words: &[&str],
         variables: &[(&str, &str)],
     ) -> Result<String> {
-        let mut command = Command::new(&self.writ)
+        let mut command = Command::new(&self.writ);
+        command
             .args(["login", "--session", name, "--issuer", &provider.iss])
             .args(words)
             .envs(variables.iter().copied())
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut said = BufReader::new(command.stderr.take().context("no stderr")?);
-        let address = line_that_begins(&mut said, "http")?;
-        let mut person = Person::new()?;
-        let visited = if words.contains(&"--device") {
-            let code = line_that_begins(&mut said, "code: ")?;
-            person.confirm_device(&address, code.trim_start_matches("code: "), name).await
-        } else {
-            person.log_in(&address, name).await
-        };
-        if visited.is_err() {
-            command.kill()?;
-        }
-        let mut rest = String::new();
-        said.read_to_string(&mut rest)?;
-        let status = command.wait()?;
-        visited?;
-        ensure!(status.success(), "{rest}");
+            .current_dir(&self.folder);
+        let rest = log_in_by(command, words.contains(&"--device"), name).await?;
         let marker = format!("logged in as {}#", provider.iss);
         let subject = rest.split_once(&marker).and_then(|(_, rest)| rest.split_once(' '));
         Ok(subject.with_context(|| format!("no subject in: {rest}"))?.0.to_owned())
@@ -426,6 +445,12 @@ impl World {
         self.keep = true;
     }
 
+    /// The executable `writ`.
+    #[must_use]
+    pub fn executable(&self) -> &Path {
+        &self.writ
+    }
+
     /// The process id of `writ dev`.
     #[must_use]
     pub fn dev_pid(&self) -> Option<u32> {
@@ -451,14 +476,4 @@ impl Drop for World {
         let _ = self.stop_dev();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// The next line that begins so, as `writ login` shows addresses and codes.
-fn line_that_begins(said: &mut impl BufRead, beginning: &str) -> Result<String> {
-    let mut line = String::new();
-    while !line.starts_with(beginning) {
-        line.clear();
-        ensure!(said.read_line(&mut line)? > 0, "`writ login` shows no `{beginning}`");
-    }
-    Ok(line.trim().to_owned())
 }

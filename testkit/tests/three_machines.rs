@@ -7,6 +7,7 @@
 use std::{
     fs,
     io::Write as _,
+    net::SocketAddr,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -17,7 +18,8 @@ use std::{
 use serde_json::{Value, json};
 use writ_testkit::{
     github_stand_in::{GithubStandIn, SLACK_TOKEN},
-    identity_provider::{IdentityProvider, Person},
+    identity_provider::{IdentityProvider, log_in_by},
+    installation::{Addresses, Certified, certify, private_ca},
     machines::{Machine, Machines},
     socket_activation::SocketActivation,
     world::{executables, sources},
@@ -139,39 +141,15 @@ impl Layout {
 
     /// Certificates of a private CA, the runner's enrollment, `writ init`, and what it hands out.
     fn init(&self, provider: &IdentityProvider) {
-        self.certificates();
+        private_ca(&self.folder).unwrap();
         let (socket, user) = (self.path("jail.sock"), JAIL_USER.to_string());
         let enroll = ["runner", "--enroll", "enrollment.json", "--data", "data"];
         let jail = ["--jail-socket", &socket, "--jail-user", &user];
         self.done(("runner", &self.runner), &[&enroll[..], &jail[..]].concat(), b"");
         self.carry("runner/enrollment.json", "person/enrollment.json", &self.person);
         self.carry("ca.pem", "person/ca.pem", &self.person);
-        let origin = |machine: &Machine, port| format!("https://{}:{port}", machine.ip);
-        let (server, gateway) = (origin(&self.server, 7410), origin(&self.gateway, 7420));
-        let link = origin(&self.gateway, 7430);
-        self.as_person(&[
-            "init",
-            &provider.iss,
-            "--client-id",
-            "writ",
-            "--owner",
-            "ann",
-            "--pin-keys",
-            "--enrollment",
-            "enrollment.json",
-            "--server-url",
-            &server,
-            "--gateway-url",
-            &gateway,
-            "--link-url",
-            &link,
-            "--ca",
-            "ca.pem",
-            "--roots",
-            "3",
-            "--threshold",
-            "2",
-        ]);
+        let init = self.addresses().init(provider, "ann");
+        self.as_person(&words(&init));
         for root in 1..=3 {
             let key = self.folder.join(format!("person/writ-init/root-{root}.key"));
             assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
@@ -181,84 +159,39 @@ impl Layout {
         self.carry("person/writ-init/join.json", "runner/join.json", &self.runner);
     }
 
-    fn certificates(&self) {
-        let openssl = |words: &[&str]| {
-            let output =
-                Command::new("openssl").args(words).current_dir(&self.folder).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let root = ["req", "-x509", "-days", "1", "-subj", "/CN=test CA", "-keyout", "ca.key"];
-        openssl(&[&root[..], &key[..], &["-out", "ca.pem"]].concat());
-        for (name, machine) in [("server", &self.server), ("gateway", &self.gateway)] {
-            let subject = format!("/CN={name}");
-            let alternative = format!("subjectAltName=IP:{}", machine.ip);
-            let (tls_key, certificate) = (format!("{name}/tls.key"), format!("{name}/tls.pem"));
-            let leaf = [
-                "req",
-                "-x509",
-                "-days",
-                "1",
-                "-subj",
-                &subject,
-                "-addext",
-                &alternative,
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-                "-CA",
-                "ca.pem",
-                "-CAkey",
-                "ca.key",
-                "-keyout",
-                &tls_key,
-                "-out",
-                &certificate,
-            ];
-            openssl(&[&leaf[..], &key[..]].concat());
-            for file in [&tls_key, &certificate] {
-                chown(self.folder.join(file), Some(machine.uid), Some(machine.uid)).unwrap();
-            }
+    fn addresses(&self) -> Addresses {
+        let at = |machine: &Machine, port| SocketAddr::from((machine.ip, port));
+        Addresses {
+            server: at(&self.server, 7410),
+            gateway: at(&self.gateway, 7420),
+            link: at(&self.gateway, 7430),
         }
+    }
+
+    /// A service's certificate, which belongs to its machine's user.
+    fn certify(&self, name: &str, machine: &Machine) -> Certified {
+        let tls = certify(&self.folder, name, machine.ip.into()).unwrap();
+        for file in [&tls.key, &tls.certificate] {
+            chown(file, Some(machine.uid), Some(machine.uid)).unwrap();
+        }
+        tls
     }
 
     fn start_services(&mut self) {
         let found = ["tenant", "found", "--data", "data", "entry-0.json"];
         self.done(("server", &self.server), &found, b"");
-        let path = |rest: &str| self.folder.join(rest).display().to_string();
-        let server = (self.server.clone(), format!("{}:7410", self.server.ip));
-        let origin = format!("https://{}", server.1);
-        let (data, certificate, key) =
-            (path("server/data"), path("server/tls.pem"), path("server/tls.key"));
-        let config = path("server.toml");
-        let table = format!(
-            "[server]\ndata = '{data}'\nlisten = '{}'\npublic_url = '{origin}'\n\
-             tls_certificate = '{certificate}'\ntls_key = '{key}'\n",
-            server.1
-        );
+        let (server, gateway) = (self.server.clone(), self.gateway.clone());
+        let tls = self.certify("server", &server);
+        let config = self.path("server.toml");
+        let table = self.addresses().server_config(&self.folder.join("server/data"), &tls);
         fs::write(&config, table).unwrap();
         self.as_person(&["config", "check", &config]);
-        let words = [&self.writ, "server", "--config", &config];
-        self.machines.start(&server.0, &words, &self.folder.join("server.log")).unwrap();
-        let listen = format!("{}:7420", self.gateway.ip);
-        let link = format!("{}:7430", self.gateway.ip);
-        let (join, certificate, key) =
-            (path("gateway/join.json"), path("gateway/tls.pem"), path("gateway/tls.key"));
-        let words = [
-            &self.writ,
-            "gateway",
-            "--join",
-            &join,
-            "--listen",
-            &listen,
-            "--link-listen",
-            &link,
-            "--tls-certificate",
-            &certificate,
-            "--tls-key",
-            &key,
-        ];
-        let log = self.folder.join("gateway.log");
-        self.machines.start(&self.gateway.clone(), &words, &log).unwrap();
+        let service = [&self.writ, "server", "--config", &config];
+        self.machines.start(&server, &service, &self.folder.join("server.log")).unwrap();
+        let tls = self.certify("gateway", &gateway);
+        let options = self.addresses().gateway(&self.folder.join("gateway/join.json"), &tls);
+        let service = [&[self.writ.as_str()], &words(&options)[..]].concat();
+        self.machines.start(&gateway, &service, &self.folder.join("gateway.log")).unwrap();
         self.start_runner();
     }
 
@@ -299,22 +232,10 @@ impl Layout {
 
     async fn log_in(&self, provider: &IdentityProvider) {
         self.as_person(&["join", "writ-init/invitation.json"]);
-        let mut login = self
-            .person
-            .command(&[&self.writ, "login", "--no-browser"])
-            .current_dir(self.folder.join("person"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = std::io::BufReader::new(login.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("http") {
-            line.clear();
-            assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
-        }
-        assert!(line.starts_with(&provider.iss));
-        Person::new().unwrap().log_in(line.trim(), "ann").await.unwrap();
-        assert!(login.wait().unwrap().success());
+        let mut login = self.person.command(&[&self.writ, "login", "--no-browser"]);
+        login.current_dir(self.folder.join("person"));
+        let said = log_in_by(login, false, "ann").await.unwrap();
+        assert!(said.contains(&format!("logged in as {}#ann", provider.iss)), "{said}");
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.writ(("person", &self.person), &["whoami"], b"").status.success() {
             assert!(Instant::now() < deadline, "{}", self.logs());
@@ -456,6 +377,10 @@ impl Drop for Layout {
         self.jail_service = None;
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn words(owned: &[String]) -> Vec<&str> {
+    owned.iter().map(String::as_str).collect()
 }
 
 /// Whether a file, or any file of a folder, holds these bytes.

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what things cost, in a table, beside what the machine can do at all.
 //!
-//! In: nothing. Out: a table in Markdown. The executables are release builds; nothing passes or fails.
+//! In: what to measure, or nothing for everything. Out: a table in Markdown. The executables are release builds; nothing passes or fails.
 //!
 //! Not here: what is measured; that is `testkit`'s `bench` executable.
 

@@ -45,8 +45,8 @@ const DOORS: &[Door] = &[
     },
     Door {
         name: "bench",
-        arguments: "",
-        teaches: "Measures release builds, and prints each cost beside what the machine can do.",
+        arguments: "[primitives] [dev] [tls]",
+        teaches: "Measures release builds, and prints each cost beside what the machine can do; all of it if no word is given.",
         open: bench::run,
     },
     Door {
