@@ -144,6 +144,49 @@ async fn with_two_administrators_two_people_sign_where_a_credential_goes() {
     assert!(world.writ(&["connection", "list"]).unwrap().contains("lab/github"));
 }
 
+#[test]
+fn people_keys_groups_packs_and_runners_are_managed_from_the_command_line() {
+    let world = World::start("managed").unwrap();
+    world.writ(&["login"]).unwrap();
+    world.writ(&["workspace", "set", "secops"]).unwrap();
+    world.writ(&["group", "set", "on-call", "--subject", "bob"]).unwrap();
+    let bind = ["binding", "add", "--charter-group", "on-call", "--role", "viewer"];
+    world.writ(&[&bind[..], &["--workspace", "secops"]].concat()).unwrap();
+    world.writ(&["--session", "bob", "login", "--as", "bob"]).unwrap();
+    let whoami = || world.writ(&["--session", "bob", "--json", "whoami"]);
+    let who: Value = serde_json::from_str(&whoami().unwrap()).unwrap();
+    assert_eq!(who["roles"], json!(["viewer of workspace secops"]));
+
+    let key = who["key"].as_str().unwrap();
+    for subject in [["--user", "bob"], ["--key", key]] {
+        world.writ(&["suspend", subject[0], subject[1]]).unwrap();
+        let stopped = world.refused(&["--session", "bob", "runs", "list"]).unwrap();
+        assert!(stopped.contains("is suspended"), "{subject:?}: {stopped}");
+        world.writ(&["restore", subject[0], subject[1]]).unwrap();
+        world.writ(&["--session", "bob", "runs", "list"]).unwrap();
+    }
+    world.writ(&["group", "set", "on-call"]).unwrap();
+    assert!(!world.writ(&["group", "list"]).unwrap().contains("on-call"));
+    assert!(
+        world.refused(&["--session", "bob", "runs", "list"]).unwrap().contains("policy-denied")
+    );
+
+    world.writ(&["pack", "withdraw", "github", "1.0.0"]).unwrap();
+    assert!(!world.writ(&["pack", "list"]).unwrap().contains("github"));
+
+    fs::create_dir_all(world.folder.join("second")).unwrap();
+    Second::enroll(&world);
+    world.writ(&["runners", "enroll", "second.json"]).unwrap();
+    let request = fs::read(world.folder.join("second.json")).unwrap();
+    let request: Value = serde_json::from_slice(&request).unwrap();
+    let id = request["id"].as_str().unwrap();
+    let set = ["suspend", "--runner", id];
+    assert!(world.refused(&set).unwrap().contains("root"), "an owner is no root");
+    world.writ(&[&set[..], &["--root-key", ".writ/root.key"]].concat()).unwrap();
+    world.writ(&["runners", "retire", id]).unwrap();
+    assert!(!world.writ(&["runners", "list"]).unwrap().contains(id));
+}
+
 /// A second runner beside that of `writ dev`.
 struct Second {
     process: Option<Child>,

@@ -37,9 +37,12 @@ enum Waiting {
     Call(Box<PermittedCall>),
     /// Its receipt is written.
     Test(Box<PermittedTest>),
-    /// The request that needed the keys is judged.
-    Keys(WantedKeys, Box<JailRequest>),
+    /// The request that needed the keys is judged, after as many more issuers were asked at most.
+    Keys(WantedKeys, Box<JailRequest>, u8),
 }
+
+/// Issuers that are asked for one request: those of two signers.
+const ISSUERS_MAX: u8 = 2;
 
 /// Why the conversation ended otherwise than by the runner's leaving.
 #[derive(Debug, thiserror::Error)]
@@ -133,12 +136,17 @@ impl Conversation {
     }
 
     fn handle(&mut self, request: Envelope<JailRequest>) -> Result<(), Ended> {
-        let Envelope { id, message } = request;
-        if let Some(wanted) = self.jail.wanted_keys(&message, clock::now()) {
-            let task = CellTask::IssuerKeys(wanted.order.clone());
-            return self.ask_cell(id, &task, Waiting::Keys(wanted, Box::new(message)));
-        }
-        self.judge(id, message)
+        self.judge_knowing(request.id, request.message, ISSUERS_MAX)
+    }
+
+    /// Judges a request once the keys that it needs were asked for.
+    fn judge_knowing(&mut self, id: u64, request: JailRequest, more: u8) -> Result<(), Ended> {
+        let Some(more) = more.checked_sub(1) else { return self.judge(id, request) };
+        let Some(wanted) = self.jail.wanted_keys(&request, clock::now()) else {
+            return self.judge(id, request);
+        };
+        let task = CellTask::IssuerKeys(wanted.order.clone());
+        self.ask_cell(id, &task, Waiting::Keys(wanted, Box::new(request), more))
     }
 
     fn judge(&mut self, id: u64, request: JailRequest) -> Result<(), Ended> {
@@ -193,9 +201,9 @@ impl Conversation {
                 let reply = self.jail.finish_test(*test, outcome);
                 self.reply(id, reply)
             }
-            Waiting::Keys(wanted, request) => {
+            Waiting::Keys(wanted, request, more) => {
                 self.jail.learn_keys(wanted, outcome, clock::now());
-                self.judge(id, *request)
+                self.judge_knowing(id, *request, more)
             }
         }
     }

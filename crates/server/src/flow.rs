@@ -330,6 +330,10 @@ fn take_verdict(
 fn take_checkpoint(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<(), Problem> {
     let charter = tenant.charter();
     let enrolled = charter.runner(runner).ok_or_else(not_enrolled)?;
+    // Others' would count for nothing with whoever verifies the log, and stand in a witness's place.
+    if !charter.is_witness(runner) {
+        return Err(Problem::new(403, "not-witness", "the runner's jail is no witness"));
+    }
     let claims = checkpoint::verify(compact, &enrolled.jail_key)
         .map_err(|error| problem_of(400, "checkpoint", &error))?;
     tenant.store.put_checkpoint(claims.size, compact).map_err(stored)

@@ -146,6 +146,15 @@ impl UnverifiedEntry {
         }
     }
 
+    /// The credentials of those who signed with a login, the first signer's first.
+    pub fn credentials(&self) -> impl Iterator<Item = &UnverifiedIdc> {
+        let (first, others) = match self {
+            Self::Roots { .. } => (None, [].as_slice()),
+            Self::Writ { idc, others, .. } => (Some(idc), others.as_slice()),
+        };
+        first.into_iter().chain(others.iter().map(|other| &other.idc))
+    }
+
     /// Reads the body.
     ///
     /// # Errors

@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 
 use writ_evidence::{
-    charter::UnverifiedEntry,
     idc::UnverifiedIdc,
     issuer::{FetchedKeys, Issuer, IssuerKey, TokenKeys},
 };
@@ -55,20 +54,20 @@ pub struct WantedKeys {
 impl Jail {
     /// Which keys a request needs that are not known yet.
     pub fn wanted_keys(&mut self, request: &JailRequest, now: UnixTime) -> Option<WantedKeys> {
-        let idc = match request {
-            JailRequest::OpenRun(open) => &open.idc,
+        let issuer = match request {
+            JailRequest::OpenRun(open) => self.issuer_to_ask(&open.idc, now)?,
             JailRequest::ResumeRun(order)
             | JailRequest::CancelRun(order)
-            | JailRequest::ApproveRun(order) => &order.idc,
-            JailRequest::MayRead(read) | JailRequest::MayReadApproval(read) => &read.idc,
-            JailRequest::TestConnection(order) => &order.idc,
-            JailRequest::Cosign { candidate } => match &**candidate {
-                UnverifiedEntry::Writ { idc, .. } => idc,
-                UnverifiedEntry::Roots { .. } => return None,
-            },
+            | JailRequest::ApproveRun(order) => self.issuer_to_ask(&order.idc, now)?,
+            JailRequest::MayRead(read) | JailRequest::MayReadApproval(read) => {
+                self.issuer_to_ask(&read.idc, now)?
+            }
+            JailRequest::TestConnection(order) => self.issuer_to_ask(&order.idc, now)?,
+            JailRequest::Cosign { candidate } => {
+                candidate.credentials().find_map(|idc| self.issuer_to_ask(idc, now))?
+            }
             _ => return None,
         };
-        let issuer = self.issuer_to_ask(idc, now)?;
         let wanted = WantedKeys {
             iss: issuer.iss.clone(),
             order: IssuerKeysOrder { endpoint: issuer.jwks.clone()?, timeout_s: FETCH_TIMEOUT_S },

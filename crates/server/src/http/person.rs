@@ -12,7 +12,7 @@ use writ_api::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, Problem, RunList,
     RunOrder, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
 };
-use writ_evidence::{charter::UnverifiedEntry, digest::sha256};
+use writ_evidence::digest::sha256;
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
 use writ_policy::Right;
 
@@ -51,7 +51,7 @@ pub(super) async fn append(
     Json(body): Json<AppendEntry>,
 ) -> Result<Json<Appended>, Failure> {
     let tenant = app.tenant(&ten)?;
-    if let UnverifiedEntry::Writ { idc, .. } = &body.entry {
+    for idc in body.entry.credentials() {
         app.learn_keys(&tenant, idc).await;
     }
     Ok(Json(flow::append_entry(&tenant, &body).await?))
