@@ -13,7 +13,8 @@ use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::PathBuf};
 
 use writ_evidence::charter::{Binding, Change, CharterState, Scope, Subject, Workspace};
 use writ_model::{
-    AutomationName, ConnectionName, Grantee, GroupName, PackName, Principal, Role, WorkspaceName,
+    AutomationName, ConnectionName, Grantee, GroupName, PackName, Principal, Role, StandingName,
+    WorkspaceName,
 };
 use writ_policy::{Policies, Right};
 use writ_testkit::{
@@ -37,6 +38,7 @@ struct Things {
     workspace: WorkspaceName,
     connection: ConnectionName,
     automation: AutomationName,
+    standing: StandingName,
     pack: PackName,
     group: GroupName,
     inside: Subject,
@@ -56,6 +58,7 @@ impl Things {
         Self {
             connection: "secops/github".parse().unwrap(),
             automation: "secops/triage".parse().unwrap(),
+            standing: "secops/nightly".parse().unwrap(),
             pack: "github".parse().unwrap(),
             group: "on-call".parse().unwrap(),
             inside: Subject::Workspace(workspace.clone()),
@@ -86,6 +89,8 @@ impl Things {
             ("runs", Right::RunApprove(&self.automation)),
             ("runs", Right::RunView(&self.automation)),
             ("runs", Right::RunReadOutput(&self.automation)),
+            ("standing writs", Right::StandingSet(&self.standing)),
+            ("standing writs", Right::StandingRevoke(&self.standing)),
             ("runners", Right::RunnerManage),
             ("groups", Right::GroupManage(&self.group)),
             ("people, keys", Right::SubjectSuspend(&self.person)),
@@ -117,6 +122,8 @@ fn named(right: &Right<'_>) -> &'static str {
         | Right::RunApprove(_)
         | Right::RunView(_)
         | Right::RunReadOutput(_)
+        | Right::StandingSet(_)
+        | Right::StandingRevoke(_)
         | Right::RunnerManage
         | Right::GroupManage(_)
         | Right::SubjectSuspend(_)

@@ -157,6 +157,8 @@ const fn expected_of_gateway(operation: GatewayOperation) -> Row {
             (404, "run-unknown"),
             (409, "approval-unknown"),
         ],
+        // No login counts: the sender's own signature does, and here is nothing to sign for.
+        GatewayOperation::TakeWebhook => [(404, "webhook-unknown"); 5],
     }
 }
 
@@ -413,6 +415,7 @@ impl Stage {
         let origin = self.world.setting("gateway_url").unwrap();
         let run = if asker == Asker::Elsewhere { no_run() } else { self.ended };
         let path = operation.path().replace("{run}", &run.to_string());
+        let path = path.replace("{path}", "unheard-of");
         let caller = self.person(asker).map_or(Caller::Nobody, Caller::Person);
         let ask = Ask { verb: operation.verb(), origin: &origin, path, caller, body: None };
         let (status, code, _) = self.send(&ask).await;

@@ -8,11 +8,11 @@
 //! | `POST /take` | `{}` → [`GatewayTake`], at once or after at most 20 s |
 //! | `POST /reply` | [`GatewayReply`] → 204 |
 //!
-//! Outputs pass through the gateway as they are written to the reader; it keeps none.
+//! Outputs and webhooks pass through the gateway as they are written to the reader; it keeps none.
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::{charter::UnverifiedEntry, idc::UnverifiedIdc};
-use writ_model::RunId;
+use writ_model::{RunId, WebhookPath};
 
 use crate::Problem;
 
@@ -25,11 +25,28 @@ pub struct GatewayHello {
 }
 
 /// Requests that wait at the gateway.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayTake {
     /// Each with the number to reply to.
     pub reads: Vec<ReadOutput>,
+    /// Webhooks' deliveries, each with the number to reply to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<WebhookDelivery>,
+}
+
+/// A webhook's delivery as it arrived. Nothing here is verified; it is run data, so that it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookDelivery {
+    /// The number to reply to.
+    pub id: u64,
+    /// The last part of its address.
+    pub path: WebhookPath,
+    /// Header names and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body, byte for byte, as base64url.
+    pub body: String,
 }
 
 /// What of a run somebody wants to read.
@@ -70,6 +87,6 @@ pub struct ReadOutput {
 pub struct GatewayReply {
     /// The request's number.
     pub id: u64,
-    /// The output's JSON text, or why not.
+    /// The output's JSON text, or what became of the delivery; or why not.
     pub result: Result<String, Problem>,
 }

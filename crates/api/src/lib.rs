@@ -19,7 +19,9 @@ mod transport;
 
 pub use approval::{AskedApproval, ShownApproval, asked_in};
 pub use client::{CallError, Caller, Client, ClientError, Credential};
-pub use gateway_link::{GatewayHello, GatewayReply, GatewayTake, ReadOutput, ReadWhat};
+pub use gateway_link::{
+    GatewayHello, GatewayReply, GatewayTake, ReadOutput, ReadWhat, WebhookDelivery,
+};
 pub use person::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, ContentKind, RunList,
     RunOrder, RunPhase, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,

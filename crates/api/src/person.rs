@@ -24,7 +24,9 @@
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::{audit::AuditRecord, charter::UnverifiedEntry, idc::UnverifiedIdc};
-use writ_model::{AutomationName, ConnectionName, Digest, Principal, RunId, StepId, UnixTime};
+use writ_model::{
+    AutomationName, ConnectionName, Digest, Principal, RunId, StandingName, StepId, UnixTime,
+};
 
 use crate::{AskedApproval, SealedInput};
 
@@ -64,6 +66,8 @@ pub enum ContentKind {
     Bundle,
     /// An action pack.
     Pack,
+    /// Fixed parameters of a standing writ: JSON of a list of [`SealedInput`].
+    Parameters,
 }
 
 /// Content that charter or writ names by digest.
@@ -169,8 +173,11 @@ pub struct RunStatus {
     pub run: RunId,
     /// Its automation.
     pub automation: AutomationName,
-    /// Who ordered it.
+    /// Who ordered it; who granted the standing writ that did.
     pub principal: Principal,
+    /// The standing writ that started it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingName>,
     /// Where it is.
     pub phase: RunPhase,
     /// Stable code of a fault or refusal.

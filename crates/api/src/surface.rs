@@ -89,7 +89,7 @@ operations! {
 }
 
 operations! {
-    /// What the gateway serves to readers.
+    /// What the gateway serves on its second origin, to readers and to senders of webhooks.
     GatewayOperation {
         /// Whether it serves.
         Health: Get "/healthz",
@@ -97,6 +97,8 @@ operations! {
         ReadOutput: Get "/v1/runs/{run}/output",
         /// What a run asks people to approve.
         ReadApproval: Get "/v1/runs/{run}/approval",
+        /// A webhook's delivery, by whoever sends it; its own signature says whether it counts.
+        TakeWebhook: Post "/hooks/{path}",
     }
 }
 

@@ -3,6 +3,7 @@
 mod charter;
 mod login;
 mod service;
+mod standing;
 mod tenant;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use login::{LoginArgs, SessionsCommand};
 pub(crate) use service::{
     ConfigCommand, DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs,
 };
+pub(crate) use standing::{Missed, Scheme, StandingCommand, StandingSetArgs};
 pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
     AutomationName, Cidr, ConnectionName, GroupName, PackName, Role, RunId, RunnerGroupId,
@@ -124,6 +126,9 @@ pub(crate) enum Command {
     /// Look at runs.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Standing writs: what a schedule or a webhook starts, within bounds, until a date.
+    #[command(subcommand)]
+    Standing(StandingCommand),
     /// See what waits for you, or answer what a run asks.
     Approve(ApproveArgs),
     /// The charter: everything that grants authority, signed.

@@ -16,6 +16,7 @@ mod root;
 mod run;
 mod secret;
 mod service;
+mod standing;
 mod suspend;
 mod workspace;
 
@@ -80,6 +81,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Automation(command) => automation::run(&context, command).await,
         Command::Run(command) => run::run(&context, command).await,
         Command::Runs(command) => run::runs(&context, command).await,
+        Command::Standing(command) => standing::run(&context, command).await,
         Command::Approve(args) => approve::run(&context, args).await,
         Command::Charter(command) => charter::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
 };
 
 use serde::Serialize;
@@ -45,4 +45,22 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
 /// Says something to the person, beside the data.
 pub(crate) fn say(text: impl AsRef<str>) {
     eprintln!("{}", text.as_ref());
+}
+
+/// Has the person type a word before something is signed; without a terminal nothing is.
+pub(crate) fn confirm(word: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        let cause = "nobody is there to confirm it";
+        return Err(Failure::new("not-confirmed", cause).with_remedy("say `--yes`"));
+    }
+    say(format!("type `{word}` to sign that"));
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| Failure::because("stdin", "cannot read the answer", &error))?;
+    if line.trim() == word {
+        return Ok(());
+    }
+    Err(Failure::new("not-confirmed", "nothing was signed"))
 }

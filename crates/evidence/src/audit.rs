@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use writ_model::{Digest, RunId, TenantId, UnixTime};
+use writ_model::{Digest, RunId, StandingName, TenantId, UnixTime};
 
 use crate::{
-    charter::{CharterState, MayAppend, UnverifiedEntry},
+    charter::{Change, CharterState, EntryBody, MayAppend, UnverifiedEntry},
     checkpoint,
     digest::sha256_parts,
     idc::UnverifiedIdc,
@@ -24,7 +24,8 @@ use crate::{
     json,
     jws::UnverifiedJws,
     merkle::{self, Frontier},
-    statement::{Done, Says, VerifiedStatement},
+    standing::scheduled_run,
+    statement::{Acceptance, Done, Says, VerifiedStatement},
     writ::{VerifiedWrit, run_id},
 };
 
@@ -258,6 +259,10 @@ struct Reader {
     /// Per jail key: number and digest of its newest statement.
     chains: BTreeMap<Digest, (u64, Digest)>,
     open: BTreeSet<RunId>,
+    /// The standing writs that the charter has held, by their entries' digests.
+    standing: BTreeMap<Digest, StandingName>,
+    /// Runs that standing writs have started.
+    fired: BTreeSet<RunId>,
     kinds: BTreeMap<RecordKind, u64>,
 }
 
@@ -299,6 +304,9 @@ impl Reader {
         match &mut self.charter {
             None => self.charter = Some(CharterState::found(&entry, ten).map_err(|e| chain(&e))?),
             Some(charter) => charter.append(&entry, may).map_err(|e| chain(&e))?,
+        }
+        if let Ok(EntryBody { change: Change::StandingSet(standing), .. }) = entry.body() {
+            self.standing.insert(entry.digest(), standing.name);
         }
         self.note_witnesses();
         Ok(())
@@ -385,6 +393,9 @@ impl Reader {
                 return Err("a connection was tested by a writ that the log lacks".to_owned());
             }
             Says::Refusal(_) | Says::Tested(_) => {}
+            Says::Acceptance(acceptance) if acceptance.standing.is_some() => {
+                self.follow_standing(acceptance)?;
+            }
             Says::Acceptance(acceptance) => {
                 if !self.writs.contains(&acceptance.writ) {
                     return Err("a run was accepted for a writ that the log lacks".to_owned());
@@ -420,6 +431,24 @@ impl Reader {
                     | Done::Code(_) => {}
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// A run that a standing writ started: granted by the charter, and once for each occurrence.
+    fn follow_standing(&mut self, acceptance: &Acceptance) -> Result<(), String> {
+        let Some(fired) = &acceptance.standing else { return Ok(()) };
+        if self.standing.get(&acceptance.writ) != Some(&fired.name) {
+            return Err("a run was accepted for a standing writ that the log lacks".to_owned());
+        }
+        let named = fired.scheduled_at.map(|at| scheduled_run(acceptance.writ, at));
+        if named.is_some_and(|run| run != acceptance.run)
+            || !self.fired.insert(acceptance.run)
+            || !self.open.insert(acceptance.run)
+        {
+            return Err("an occurrence has started two runs, or one under another id".to_owned());
         }
         Ok(())
     }

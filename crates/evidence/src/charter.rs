@@ -30,5 +30,6 @@ pub use noun::{
 };
 pub use state::{
     CharterState, ConnectionRecord, FoldError, MayAppend, NotPermitted, PublishedAutomation,
+    StandingRecord,
 };
 pub use subject::{Subject, Suspended};

@@ -42,6 +42,8 @@ pub enum RunDatum {
     Approval,
     /// Which asking a salt is for.
     ApprovalSalt,
+    /// Which delivery of a webhook started the run ([`crate::standing`]).
+    Delivery,
 }
 
 impl RunDatum {
@@ -52,6 +54,7 @@ impl RunDatum {
             Self::StepOutput => b"step-output",
             Self::Approval => b"approval",
             Self::ApprovalSalt => b"salt-of-approval",
+            Self::Delivery => b"delivery",
         }
     }
 }

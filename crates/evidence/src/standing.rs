@@ -11,7 +11,7 @@
 //!
 //! Read: `trigger` (what fires it), `bounds`, `counter` (what was admitted), `deliveries` (which
 //! webhooks were seen). Not here: whether the grantor still may (`policy`); verifying a webhook
-//! (the jail's cell, which holds the secret); wiring to jail, runner and gateway.
+//! (the jail's cell, which holds the secret); what a charter keeps of one (`charter::StandingRecord`).
 
 mod bounds;
 mod counter;
@@ -19,7 +19,11 @@ mod deliveries;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
-use writ_model::{AutomationName, Digest, KeyedDigest, StandingName, UnixTime};
+use writ_model::{
+    AutomationName, Digest, KeyedDigest, RunId, RunnerGroupId, StandingName, UnixTime,
+};
+
+use crate::digest::{RunDatum, RunKey, sha256_parts};
 
 pub use bounds::{Bounds, CONCURRENCY_MAX, InvalidBounds, MAX_RUNS_MAX};
 pub use counter::{ADMIT_WITHIN_S, Counter, CounterEvent, Occurrence, Refused};
@@ -38,6 +42,8 @@ pub const STANDING_LIFETIME_S: u64 = 90 * 24 * 3600;
 pub struct StandingWrit {
     /// Its name.
     pub name: StandingName,
+    /// Whose runner fires it: one group, so that it fires once.
+    pub runner_group: RunnerGroupId,
     /// What it runs.
     pub automation: AutomationName,
     /// The bundle, as it was when this was signed: an edited automation needs a new standing writ.
@@ -60,12 +66,11 @@ pub enum Parameters {
     Fixed {
         /// Keyed, since a bare digest of few possible parameters would tell them.
         digest: KeyedDigest,
+        /// What they travel as: JSON of what was sealed to each runner of the group, by digest.
+        sealed: Digest,
     },
-    /// What the trigger brings, if it is of this JSON Schema.
-    Schema {
-        /// The schema's digest.
-        digest: Digest,
-    },
+    /// The body of the webhook's delivery, which must be JSON.
+    Event,
 }
 
 impl StandingWrit {
@@ -86,7 +91,7 @@ impl StandingWrit {
             return Err("a standing writ ends within 90 days");
         }
         match (&self.trigger, self.parameters) {
-            (Trigger::Schedule { .. }, Parameters::Schema { .. }) => {
+            (Trigger::Schedule { .. }, Parameters::Event) => {
                 Err("a schedule brings no parameters: name fixed ones")
             }
             (Trigger::Schedule { .. }, Parameters::Fixed { .. }) | (Trigger::Webhook(_), _) => {
@@ -94,6 +99,29 @@ impl StandingWrit {
             }
         }
     }
+}
+
+/// What fixed parameters are sealed under: whoever opens them knows which digest they answer to.
+#[must_use]
+pub fn sealed_under(digest: KeyedDigest) -> Digest {
+    sha256_parts(&[b"standing-parameters\0", digest.as_bytes()])
+}
+
+/// The run that an occurrence of a schedule starts, computed from charter facts alone: nobody chooses it,
+/// and whoever reads the audit log finds the same. `entry` is the digest of the `standing.set` entry.
+#[must_use]
+pub fn scheduled_run(entry: Digest, occurrence: UnixTime) -> RunId {
+    let at = occurrence.0.to_be_bytes();
+    crate::writ::run_id(sha256_parts(&[b"standing-run\0", entry.as_bytes(), &at]))
+}
+
+/// The run that a delivery starts. Keyed by the run's key, since the id of a delivery may be a bare digest
+/// of its body.
+#[must_use]
+pub fn delivered_run(entry: Digest, delivery: DeliveryId, key: &RunKey) -> RunId {
+    let named = [entry.as_bytes().as_slice(), delivery.as_bytes()].concat();
+    let keyed = key.digest(RunDatum::Delivery, &named);
+    crate::writ::run_id(Digest::from_bytes(*keyed.as_bytes()))
 }
 
 #[cfg(test)]

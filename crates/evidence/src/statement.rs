@@ -12,7 +12,7 @@ use aws_lc_rs::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use writ_model::{
     Actor, AutomationName, CodeLanguage, ConnectionHost, Digest, KeyedDigest, PinnedAction,
-    PinnedConnection, Principal, RunId, SecretRef, StepId, TenantId, UnixTime,
+    PinnedConnection, Principal, RunId, SecretRef, StandingName, StepId, TenantId, UnixTime,
 };
 
 use crate::{
@@ -85,8 +85,11 @@ pub struct DecisionRecord {
 pub struct Acceptance {
     /// The run.
     pub run: RunId,
-    /// Digest of the accepted writ.
+    /// Digest of the accepted writ; of a standing writ, the digest of its charter entry.
     pub writ: Digest,
+    /// What fired, if it is a standing writ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingFired>,
     /// Who signed it.
     pub principal: Principal,
     /// The signer's groups in the fresh ID token: they count for this run.
@@ -114,6 +117,17 @@ pub struct Acceptance {
     pub deadline: UnixTime,
     /// Why it was allowed.
     pub decision: DecisionRecord,
+}
+
+/// A standing writ fired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandingFired {
+    /// Which.
+    pub name: StandingName,
+    /// The instant of its schedule; absent if a webhook's delivery fired it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<UnixTime>,
 }
 
 impl Acceptance {

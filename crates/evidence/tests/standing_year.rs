@@ -79,10 +79,12 @@ impl<'a> World<'a> {
     fn new(schedule: &Value, missed: &str, random: &'a mut Random) -> Self {
         let writ = json!({
             "name": "secops/simulated",
+            "runner_group": "rg_00000000000000000000000000000001",
             "automation": "secops/simulated",
             "bundle": Digest::from_bytes([1; 32]),
             "trigger": { "schedule": { "schedule": schedule, "missed_runs": missed } },
-            "parameters": { "fixed": { "digest": KeyedDigest::from_bytes([2; 32]) } },
+            "parameters": { "fixed": { "digest": KeyedDigest::from_bytes([2; 32]),
+            "sealed": Digest::from_bytes([3; 32]) } },
             "bounds": { "max_runs": 8, "per_s": PER_S, "concurrency": 3 },
             "expires_at": YEAR + 90 * DAY,
         });
@@ -139,8 +141,8 @@ impl<'a> World<'a> {
         let (schedule, last) = (self.schedule().0.clone(), self.last());
         let next = |t: &UnixTime| schedule.next_after(*t).filter(|next| *next <= since);
         self.given_up.extend(std::iter::successors(next(&last), next));
-        self.jail = self.jail.clone().renewed(since);
-        self.runner = self.runner.clone().renewed(since);
+        self.jail.renew(since);
+        self.runner.renew(since);
     }
 
     fn last(&self) -> UnixTime {
@@ -236,12 +238,15 @@ impl<'a> World<'a> {
         let mut counter = Counter::new(UnixTime(YEAR));
         for (index, event) in self.log.iter().enumerate().take(events) {
             for (_, since) in self.renewals.iter().filter(|(before, _)| *before == index) {
-                counter = counter.renewed(*since);
+                counter.renew(*since);
             }
             counter.on(event);
         }
         let missing = self.renewals.iter().filter(|(before, _)| *before >= events);
-        missing.fold(counter, |counter, (_, since)| counter.renewed(*since))
+        for (_, since) in missing {
+            counter.renew(*since);
+        }
+        counter
     }
 
     fn sleep(&mut self) {

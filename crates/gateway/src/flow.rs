@@ -1,26 +1,30 @@
-//! What happens to a read: it waits, the runner takes it, the runner answers.
+//! What happens to a read or a webhook: it waits, the runner takes it, the runner answers.
 //!
 //! Invariants:
-//! * a read that nobody answers in time is refused;
+//! * a read or a webhook that nobody answers in time is refused;
+//! * webhooks come from anybody: few of them wait at once, so that they keep no reader out;
 //! * only the runner that the tenant's charter enrolls takes or answers; its key comes from the
 //!   charter that it brings, folded from this gateway's own anchor;
 //! * an answer passes through to the one who asked, and is kept nowhere.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::sync::{Notify, oneshot};
-use writ_api::{GatewayHello, GatewayReply, Problem, ReadOutput, ReadWhat};
+use writ_api::{
+    GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput, ReadWhat, WebhookDelivery,
+};
 use writ_evidence::{
     charter::{CharterState, FoldError},
     idc::UnverifiedIdc,
     key::PublicKey,
     proof::{ExpectedRequest, VerifiedProof},
 };
-use writ_model::{RunId, RunnerId, TenantId, UnixTime, limits::CLOCK_SKEW_S};
+use writ_model::{RunId, RunnerId, TenantId, UnixTime, WebhookPath, limits::CLOCK_SKEW_S};
 use writ_policy::Policies;
 
 /// How long a reader waits for the runner.
@@ -29,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const HOLD: Duration = Duration::from_secs(20);
 /// Most reads that wait at once.
 const WAITING_MAX: usize = 1000;
+/// Most webhooks that wait at once: each costs a process that verifies it.
+const DELIVERIES_MAX: usize = 16;
 /// Most request proofs of the runner remembered at once.
 const PROOFS_MAX: usize = 100_000;
 
@@ -42,6 +48,13 @@ pub(crate) struct Asked {
     pub(crate) url: String,
 }
 
+/// A webhook's delivery as it arrived.
+pub(crate) struct Delivered {
+    pub(crate) path: WebhookPath,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
 type Answer = Result<String, Problem>;
 
 #[derive(Default)]
@@ -49,11 +62,34 @@ struct Inner {
     charter: Option<CharterState>,
     next: u64,
     waiting: Vec<ReadOutput>,
+    delivered: Vec<WebhookDelivery>,
+    /// Webhooks that nobody has answered yet, taken or not.
+    delivering: usize,
     asked: BTreeMap<u64, oneshot::Sender<Answer>>,
     proofs: BTreeMap<String, UnixTime>,
 }
 
-/// Reads on their way.
+impl Inner {
+    /// A number to reply to, and where the reply arrives.
+    fn expect(&mut self) -> (u64, oneshot::Receiver<Answer>) {
+        let (sender, receiver) = oneshot::channel();
+        self.next += 1;
+        self.asked.insert(self.next, sender);
+        (self.next, receiver)
+    }
+}
+
+/// One webhook that waits.
+struct Delivering<'a>(&'a Reads);
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.delivering = inner.delivering.saturating_sub(1);
+    }
+}
+
+/// Reads and webhooks on their way.
 pub(crate) struct Reads {
     ten: TenantId,
     policies: Policies,
@@ -71,40 +107,68 @@ impl Reads {
     }
 
     /// Hands a read to the runner and waits for its answer.
-    pub(crate) async fn ask(self: &Arc<Self>, asked: Asked) -> Answer {
-        let away = || {
-            Problem::new(503, "runner-away", "the runner does not answer")
-                .with_remedy("start the runner, then ask again")
-        };
-        let (sender, receiver) = oneshot::channel();
-        let id = {
+    pub(crate) async fn ask(&self, asked: Asked) -> Answer {
+        let (id, receiver) = {
             let mut inner = self.lock();
             if inner.asked.len() >= WAITING_MAX {
                 return Err(Problem::new(503, "too-many-reads", "too many reads wait"));
             }
-            inner.next += 1;
-            let id = inner.next;
-            inner.asked.insert(id, sender);
+            let (id, receiver) = inner.expect();
             let Asked { run, what, idc, proof, method, url } = asked;
             inner.waiting.push(ReadOutput { id, run, what, idc, proof, method, url });
-            id
+            (id, receiver)
+        };
+        self.answered(id, receiver).await
+    }
+
+    /// Hands a webhook's delivery to the runner and waits for what becomes of it.
+    pub(crate) async fn deliver(&self, delivered: Delivered) -> Answer {
+        let (id, receiver) = {
+            let mut inner = self.lock();
+            if inner.delivering >= DELIVERIES_MAX {
+                return Err(Problem::new(429, "too-many-webhooks", "too many webhooks wait"));
+            }
+            let (id, receiver) = inner.expect();
+            let Delivered { path, headers, body } = delivered;
+            let body = URL_SAFE_NO_PAD.encode(body);
+            inner.delivered.push(WebhookDelivery { id, path, headers, body });
+            inner.delivering += 1;
+            (id, receiver)
+        };
+        // Counted down however this ends: a sender that hangs up drops it.
+        let _delivering = Delivering(self);
+        self.answered(id, receiver).await
+    }
+
+    async fn answered(&self, id: u64, receiver: oneshot::Receiver<Answer>) -> Answer {
+        let away = || {
+            Problem::new(503, "runner-away", "the runner does not answer")
+                .with_remedy("start the runner, then ask again")
         };
         self.work.notify_waiters();
         let answered = tokio::time::timeout(PATIENCE, receiver).await;
         let mut inner = self.lock();
         inner.asked.remove(&id);
         inner.waiting.retain(|read| read.id != id);
+        inner.delivered.retain(|delivery| delivery.id != id);
         answered.ok().and_then(Result::ok).unwrap_or_else(|| Err(away()))
     }
 
-    /// Reads for the runner, at once or after at most 20 s.
-    pub(crate) async fn take(&self) -> Vec<ReadOutput> {
+    /// What there is for the runner, at once or after at most 20 s.
+    pub(crate) async fn take(&self) -> GatewayTake {
         let deadline = tokio::time::Instant::now() + HOLD;
         loop {
             let woken = self.work.notified();
-            let reads = std::mem::take(&mut self.lock().waiting);
-            if !reads.is_empty() || tokio::time::timeout_at(deadline, woken).await.is_err() {
-                return reads;
+            let taken = {
+                let mut inner = self.lock();
+                GatewayTake {
+                    reads: std::mem::take(&mut inner.waiting),
+                    deliveries: std::mem::take(&mut inner.delivered),
+                }
+            };
+            let nothing = taken.reads.is_empty() && taken.deliveries.is_empty();
+            if !nothing || tokio::time::timeout_at(deadline, woken).await.is_err() {
+                return taken;
             }
         }
     }

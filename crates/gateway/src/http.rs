@@ -1,4 +1,4 @@
-//! Routes of the gateway: the second origin for readers, the link for the runner.
+//! Routes of the gateway: the second origin for readers and webhooks, the link for the runner.
 //!
 //! The second origin never serves HTML: JSON with `nosniff` and a sandboxing policy, so that no
 //! content can borrow anybody's key (DESIGN §2).
@@ -19,9 +19,15 @@ use writ_api::{
     PROBLEM_TYPE, PROOF_HEADER, Problem, RUNNER_HEADER, ReadWhat, Verb,
 };
 use writ_evidence::{json, proof::ExpectedRequest};
-use writ_model::{RunId, RunnerId, limits::LINK_MESSAGE_MAX};
+use writ_model::{
+    RunId, RunnerId, WebhookPath,
+    limits::{LINK_MESSAGE_MAX, RUN_INPUT_MAX},
+};
 
-use crate::flow::{Asked, Reads};
+use crate::flow::{Asked, Delivered, Reads};
+
+/// Most bytes of a webhook's headers.
+const WEBHOOK_HEADERS_MAX: usize = 16 * 1024;
 
 struct Origin {
     reads: Arc<Reads>,
@@ -37,6 +43,7 @@ pub(crate) fn public_routes(reads: Arc<Reads>, url: String) -> Router {
             GatewayOperation::Health => on(method, || async { "ok" }),
             GatewayOperation::ReadOutput => on(method, output),
             GatewayOperation::ReadApproval => on(method, approval),
+            GatewayOperation::TakeWebhook => on(method, webhook),
         };
         router = router.route(operation.path(), served);
     }
@@ -145,6 +152,39 @@ async fn answer(
     Ok(response)
 }
 
+/// `POST /hooks/{path}`: passed to the runner as it is; the jail's cell verifies who sent it.
+async fn webhook(
+    State(origin): State<Arc<Origin>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Result<Response, Failure> {
+    let path: WebhookPath = path.parse().map_err(|_| {
+        Problem::new(404, "webhook-unknown", "no standing writ takes webhooks at this address")
+    })?;
+    let body = axum::body::to_bytes(body, RUN_INPUT_MAX).await.map_err(|_| {
+        let cause = format!("the webhook's body is larger than {RUN_INPUT_MAX} bytes");
+        Problem::new(413, "webhook-too-large", cause)
+    })?;
+    let delivered = Delivered { path, headers: delivered_headers(&headers)?, body: body.to_vec() };
+    let taken = origin.reads.deliver(delivered).await?;
+    let mut response = (StatusCode::ACCEPTED, taken).into_response();
+    harden(&mut response, "application/json");
+    Ok(response)
+}
+
+/// The headers as they arrived; what is no text can't be part of what any scheme signs.
+fn delivered_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, Problem> {
+    let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if length > WEBHOOK_HEADERS_MAX {
+        let cause = format!("the headers are larger than {WEBHOOK_HEADERS_MAX} bytes");
+        return Err(Problem::new(431, "webhook-too-large", cause));
+    }
+    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
+    let listed = headers.iter();
+    Ok(listed.filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect())
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
     headers.get(name).and_then(|value| value.to_str().ok()).ok_or_else(|| {
         Problem::new(401, "not-authenticated", format!("header `{name}` is missing"))
@@ -169,7 +209,7 @@ async fn take(
     headers: HeaderMap,
 ) -> Result<Json<GatewayTake>, Failure> {
     authenticate(&origin, &headers, "/link/take")?;
-    Ok(Json(GatewayTake { reads: origin.reads.take().await }))
+    Ok(Json(origin.reads.take().await))
 }
 
 /// `POST /link/reply`.

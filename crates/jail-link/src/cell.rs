@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use writ_evidence::issuer::JwksEndpoint;
 use writ_model::{ActionName, Connection, HttpCall, pack::Action};
 
-use crate::FailedStep;
+use crate::{FailedStep, WebhookOrder};
 
 /// What a cell is started for: one thing.
 #[derive(Clone, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum CellTask {
     Http(Box<HttpOrder>),
     /// Test a connection; the outcome is a [`ConnectionTried`], whether or not it succeeded.
     Test(Box<TestOrder>),
+    /// Verify a webhook's delivery; the outcome is a [`DeliveryVerdict`](crate::DeliveryVerdict).
+    Webhook(Box<WebhookOrder>),
     /// Fetch an issuer's JWK set; the outcome is the list of its usable keys.
     IssuerKeys(IssuerKeysOrder),
 }

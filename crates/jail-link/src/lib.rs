@@ -4,7 +4,7 @@
 //! `confine::channel`. Whatever arrives here is `Unverified…` or plain data; the receiver verifies
 //! for itself.
 //!
-//! Read: `runner_jail` (the long conversation), then `approval`, `cell`, `broker`, `launcher`, `sandbox`.
+//! Read: `runner_jail` (the long conversation), then `approval`, `cell`, `broker`, `launcher`, `sandbox`, `standing`.
 
 mod approval;
 mod broker;
@@ -13,6 +13,7 @@ mod codec;
 mod launcher;
 mod runner_jail;
 mod sandbox;
+mod standing;
 
 pub use approval::{ApprovalState, RequestApproval};
 pub use broker::{BrokerRefusal, BrokerReply, BrokerRequest};
@@ -28,3 +29,4 @@ pub use runner_jail::{
     RunKeyText, TestConnection,
 };
 pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};
+pub use standing::{Delivery, DeliveryVerdict, DueStanding, Fired, OpenStanding, WebhookOrder};

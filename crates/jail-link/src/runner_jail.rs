@@ -11,7 +11,10 @@ use writ_model::{
 };
 use zeroize::Zeroizing;
 
-use crate::approval::{ApprovalState, RequestApproval};
+use crate::{
+    approval::{ApprovalState, RequestApproval},
+    standing::{DueStanding, OpenStanding},
+};
 
 /// A numbered message; the reply carries the request's number.
 #[derive(Serialize, Deserialize)]
@@ -59,6 +62,10 @@ pub enum JailRequest {
     },
     /// Verify a `run.start` writ and accept. Answered by [`JailReply::Opened`].
     OpenRun(Box<OpenRun>),
+    /// What do the schedules of standing writs owe? Answered by [`JailReply::StandingDue`].
+    StandingDue,
+    /// A standing writ has fired: accept its run. Answered by [`JailReply::Opened`].
+    OpenStanding(Box<OpenStanding>),
     /// Take up an accepted run after a restart. Answered by [`JailReply::Done`].
     ReopenRun(Box<ReopenRun>),
     /// Call a system action. Answered by [`JailReply::Action`].
@@ -288,6 +295,13 @@ pub enum JailReply {
         run: RunId,
         /// Compact `acceptance+jwt`.
         acceptance: String,
+    },
+    /// What schedules owe, oldest first for each standing writ.
+    StandingDue {
+        /// Occurrences to open in this order; a standing writ's later ones wait for its earlier.
+        due: Vec<DueStanding>,
+        /// When the next one comes, if one does.
+        next: Option<UnixTime>,
     },
     /// The action was called, whether or not it succeeded.
     Action(Box<ActionResult>),

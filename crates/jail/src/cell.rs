@@ -10,6 +10,7 @@
 //! * what leaves is declared, typed and redacted; a failure is a code, never a service's text.
 
 mod credential;
+mod delivery;
 mod egress;
 mod exchange;
 mod http;
@@ -84,6 +85,12 @@ pub fn serve_one(
             let tried = test_connection::serve(&order, broker, sources, &roots);
             serde_json::to_value(tried)
                 .map_or_else(|_| failed(Failed::new("cell-malformed")), CellOutcome::Output)
+        }
+        Ok(CellTask::Webhook(order)) => {
+            let verdict = delivery::serve(&order, broker, sources, &roots).and_then(|verdict| {
+                serde_json::to_value(verdict).map_err(|_| Failed::new("cell-malformed"))
+            });
+            verdict.map_or_else(failed, CellOutcome::Output)
         }
         Ok(CellTask::IssuerKeys(order)) => {
             drop(sources);

@@ -16,6 +16,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod standing;
 mod test_connection;
 mod witness;
 
@@ -40,6 +41,7 @@ use crate::{
 
 pub use issuer_keys::WantedKeys;
 pub(crate) use refuse::Refusing;
+pub use standing::PendingDelivery;
 pub use test_connection::PermittedTest;
 
 /// Seconds that a cell has for its one call.
@@ -67,6 +69,8 @@ pub enum Handled {
     Call(Box<PermittedCall>),
     /// A cell has to be asked first; then [`Jail::finish_test`].
     Test(Box<PermittedTest>),
+    /// A cell has to be asked first; then [`Jail::finish_delivery`].
+    Webhook(Box<PendingDelivery>),
 }
 
 /// A call that was permitted and remembered as begun.
@@ -120,6 +124,11 @@ impl Jail {
                 self.sign_tree(size, root, &consistency, now)
             }
             JailRequest::OpenRun(open) => self.open_run(&open, now),
+            JailRequest::StandingDue => self.standing_due(now),
+            JailRequest::OpenStanding(open) => match self.open_standing(*open, now) {
+                Ok(handled) => return handled,
+                Err(refusing) => Err(refusing),
+            },
             JailRequest::ReopenRun(reopen) => self.reopen_run(&reopen, now),
             JailRequest::CallAction(call) => match self.permit_action(&call, now) {
                 Ok(permitted) => return Handled::Call(Box::new(permitted)),

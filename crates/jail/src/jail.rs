@@ -20,7 +20,7 @@ use writ_model::IsolationReport;
 
 use crate::{
     clock,
-    flow::{Handled, Jail, PermittedCall, PermittedTest, WantedKeys},
+    flow::{Handled, Jail, PendingDelivery, PermittedCall, PermittedTest, WantedKeys},
     state::StateFile,
 };
 
@@ -37,6 +37,8 @@ enum Waiting {
     Call(Box<PermittedCall>),
     /// Its receipt is written.
     Test(Box<PermittedTest>),
+    /// Its run is opened.
+    Delivery(Box<PendingDelivery>),
     /// The request that needed the keys is judged, after as many more issuers were asked at most.
     Keys(WantedKeys, Box<JailRequest>, u8),
 }
@@ -150,13 +152,22 @@ impl Conversation {
     }
 
     fn judge(&mut self, id: u64, request: JailRequest) -> Result<(), Ended> {
-        match self.jail.handle(request) {
+        let handled = self.jail.handle(request);
+        self.carry_out(id, handled)
+    }
+
+    fn carry_out(&mut self, id: u64, handled: Handled) -> Result<(), Ended> {
+        match handled {
             Handled::Reply(reply) => self.reply(id, *reply),
             Handled::Call(call) => {
                 let task = call.task.clone();
                 self.ask_cell(id, &task, Waiting::Call(call))
             }
             Handled::Test(test) => self.ask_cell(id, &test.task(), Waiting::Test(test)),
+            Handled::Webhook(pending) => {
+                let task = pending.task.clone();
+                self.ask_cell(id, &task, Waiting::Delivery(pending))
+            }
         }
     }
 
@@ -200,6 +211,10 @@ impl Conversation {
             Waiting::Test(test) => {
                 let reply = self.jail.finish_test(*test, outcome);
                 self.reply(id, reply)
+            }
+            Waiting::Delivery(pending) => {
+                let handled = self.jail.finish_delivery(*pending, outcome);
+                self.carry_out(id, handled)
             }
             Waiting::Keys(wanted, request, more) => {
                 self.jail.learn_keys(wanted, outcome, clock::now());

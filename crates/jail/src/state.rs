@@ -21,15 +21,17 @@ use std::{
 use serde::{Deserialize, Serialize};
 use writ_evidence::{
     digest::sha256,
+    standing::{Counter, CounterEvent},
     statement::{Done, Says, VerifiedStatement},
 };
-use writ_model::{Digest, RunId, StepId, TenantId, UnixTime};
+use writ_model::{Digest, Principal, RunId, StandingName, StepId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::approvals::Approvals;
 
-/// The format that this program writes. Format 1 is this one without its name.
-const FORMAT: u32 = 2;
+/// The format that this program writes. Format 2 lacks what standing writs have fired; format 1 is that one
+/// without its name. What is in either is in this one.
+const FORMAT: u32 = 3;
 
 /// One thing to remember.
 #[derive(Serialize, Deserialize)]
@@ -54,6 +56,16 @@ pub enum Record {
         jti: String,
         /// When it may be forgotten.
         until: UnixTime,
+        /// Who signed it, if standing writs rest on whether they still do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<SignIn>,
+    },
+    /// A standing writ has fired, or a run of it has ended.
+    Fired {
+        /// Which.
+        standing: StandingName,
+        /// What its counter folds.
+        event: CounterEvent,
     },
     /// An action that is about to be called and must not be called twice.
     Begun(Attempt),
@@ -75,6 +87,16 @@ pub enum Record {
     },
     /// A statement, compact.
     Statement(String),
+}
+
+/// Somebody has signed something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// Who.
+    pub principal: Principal,
+    /// When.
+    pub at: UnixTime,
 }
 
 /// One attempt at one step of one run.
@@ -119,6 +141,12 @@ pub struct Memory {
     pub cancelled: BTreeSet<RunId>,
     /// What people were asked in runs that are not closed.
     pub approvals: Approvals,
+    /// What standing writs have started.
+    pub standing: BTreeMap<StandingName, Counter>,
+    /// When those who grant standing writs last signed anything to this jail.
+    pub sign_ins: BTreeMap<Principal, UnixTime>,
+    /// Number of the acceptance of each run of a standing writ, and which one it is.
+    accepted_standing: BTreeMap<RunId, (u64, StandingName)>,
 }
 
 /// Why the state file can't be used.
@@ -225,8 +253,12 @@ impl Memory {
             Record::Anchor(ten) if self.anchor.is_none() => self.anchor = Some(ten),
             Record::Format(_) | Record::Key(_) | Record::Anchor(_) => return None,
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
-            Record::Used { jti, until } => {
+            Record::Used { jti, until, by } => {
                 self.used.insert(jti, until);
+                if let Some(SignIn { principal, at }) = by {
+                    let known = self.sign_ins.entry(principal).or_insert(at);
+                    *known = at.max(*known);
+                }
             }
             Record::Begun(attempt) => {
                 self.begun.insert(attempt);
@@ -234,6 +266,7 @@ impl Memory {
             Record::Cosigned { seq, digest, cosignature } => {
                 self.cosigned.insert(seq, (digest, cosignature));
             }
+            Record::Fired { standing, event } => self.counter(standing).on(&event),
             Record::Tree { size, root } => self.tree = Some((size, root)),
             Record::Statement(compact) => self.take_statement(compact)?,
         }
@@ -253,12 +286,21 @@ impl Memory {
             Says::Tested(tested) => {
                 self.answered.insert(tested.writ, number);
             }
-            Says::Acceptance(acceptance) => {
-                self.accepted.insert(acceptance.writ, number);
-            }
+            Says::Acceptance(acceptance) => match acceptance.standing {
+                Some(fired) => {
+                    self.accepted_standing.insert(acceptance.run, (number, fired.name));
+                }
+                None => {
+                    self.accepted.insert(acceptance.writ, number);
+                }
+            },
             Says::Receipt(receipt) => match receipt.done {
                 Done::Closed(_) => {
                     self.closed.insert(receipt.run, number);
+                    if let Some((_, standing)) = self.accepted_standing.get(&receipt.run) {
+                        let ended = CounterEvent::Ended { run: receipt.run, at: peeked.at };
+                        self.counter(standing.clone()).on(&ended);
+                    }
                     self.cancelled.remove(&receipt.run);
                     self.approvals.forget(receipt.run);
                     self.begun.retain(|attempt| attempt.run != receipt.run);
@@ -304,6 +346,17 @@ impl Memory {
     #[must_use]
     pub fn acceptance_of(&self, writ: Digest) -> Option<&str> {
         self.accepted.get(&writ).and_then(|number| self.statement(*number))
+    }
+
+    /// The acceptance of a run of a standing writ, if this jail made one.
+    #[must_use]
+    pub fn accepted_standing(&self, run: RunId) -> Option<&str> {
+        self.accepted_standing.get(&run).and_then(|(number, _)| self.statement(*number))
+    }
+
+    /// What a standing writ has started; from when on it was granted, the charter says.
+    fn counter(&mut self, standing: StandingName) -> &mut Counter {
+        self.standing.entry(standing).or_insert(Counter::new(UnixTime(0)))
     }
 
     /// Whether this jail made that very statement.

@@ -1,11 +1,12 @@
 //! A charter change's question: may its signer make it, under the state before it?
 
-use writ_evidence::charter::{
-    Automation, Change, CharterState, Group, MayAppend, NotPermitted, Subject,
+use writ_evidence::{
+    charter::{Automation, Change, CharterState, Group, MayAppend, NotPermitted, Subject},
+    standing::StandingWrit,
 };
-use writ_model::{Actor, CharterGroup, Grantee, Role};
+use writ_model::{Actor, CharterGroup, Grantee, Principal, Role};
 
-use crate::{Denied, Policies, Right};
+use crate::{Denied, Policies, Right, RunPermit};
 
 impl MayAppend for Policies {
     fn may_append(
@@ -41,6 +42,12 @@ impl MayAppend for Policies {
                 self.decide(state, actor, Right::PackAcknowledge(&pack.name)).map(drop)
             }
             Change::AutomationPublish(automation) => self.may_publish(state, actor, automation),
+            Change::StandingSet(standing) => {
+                self.decide_standing(state, actor.principal, standing).map(drop)
+            }
+            Change::StandingRevoke(name) => {
+                self.decide(state, actor, Right::StandingRevoke(name)).map(drop)
+            }
             Change::SubjectSuspend(subject) | Change::SubjectRestore(subject) => {
                 self.may_suspend(state, actor, subject)
             }
@@ -62,6 +69,35 @@ impl Policies {
             self.decide(state, actor, Right::ConnectionUse(&grant.connection.name)).map(drop)?;
         }
         Ok(())
+    }
+
+    /// Decides whether somebody may have this standing writ fire: when it is granted, and each time.
+    ///
+    /// It rests on charter facts alone: a group that only an old token named counts for nothing
+    /// (DESIGN §3.4).
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`]: the grantor lacks `standing.set` or what a run of it takes, `automation-unknown`,
+    /// `bundle-not-published`.
+    pub fn decide_standing(
+        &self,
+        state: &CharterState,
+        grantor: &Principal,
+        standing: &StandingWrit,
+    ) -> Result<RunPermit, Denied> {
+        let published = state.automation(&standing.automation).ok_or_else(|| {
+            Denied::new("automation-unknown", "the charter publishes no such automation")
+        })?;
+        if published.automation.bundle != standing.bundle {
+            let rule = "the automation was published anew since the standing writ was granted";
+            return Err(Denied::new("bundle-not-published", rule));
+        }
+        let grantor = Actor { principal: grantor, groups: None };
+        let permit = self.decide(state, grantor, Right::StandingSet(&standing.name))?;
+        let connections = &published.automation.footprint.connections;
+        let run = self.decide_run_start(state, grantor, published, connections)?;
+        Ok(run.and(permit))
     }
 
     /// Who is in a group holds what the group is bound to: it takes the right to give each of that.

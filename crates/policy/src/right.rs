@@ -3,7 +3,9 @@
 use std::fmt;
 
 use writ_evidence::charter::{Binding, Scope, Subject};
-use writ_model::{AutomationName, ConnectionName, GroupName, PackName, Role, WorkspaceName};
+use writ_model::{
+    AutomationName, ConnectionName, GroupName, PackName, Role, StandingName, WorkspaceName,
+};
 
 /// One thing that a principal may or may not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,10 @@ pub enum Right<'a> {
     RunView(&'a AutomationName),
     /// Read outputs of runs of this automation.
     RunReadOutput(&'a AutomationName),
+    /// Grant this standing writ.
+    StandingSet(&'a StandingName),
+    /// End this standing writ.
+    StandingRevoke(&'a StandingName),
     /// Enroll or retire a runner.
     RunnerManage,
     /// Make or change this group of the charter's.
@@ -77,6 +83,8 @@ impl<'a> Right<'a> {
             Self::RunApprove(_) => "run.approve",
             Self::RunView(_) => "run.view",
             Self::RunReadOutput(_) => "run.read-output",
+            Self::StandingSet(_) => "standing.set",
+            Self::StandingRevoke(_) => "standing.revoke",
             Self::RunnerManage => "runner.manage",
             Self::GroupManage(_) => "group.manage",
             Self::SubjectSuspend(_) => "subject.suspend",
@@ -104,6 +112,7 @@ impl<'a> Right<'a> {
                 Scope::Tenant => "Tenant",
                 Scope::Workspace(_) => "Workspace",
             },
+            Self::StandingSet(_) | Self::StandingRevoke(_) => "Workspace",
             Self::ConnectionManage(_) | Self::ConnectionView(_) | Self::ConnectionUse(_) => {
                 "Connection"
             }
@@ -129,6 +138,7 @@ impl<'a> Right<'a> {
             | Self::CharterView
             | Self::AuditRead => None,
             Self::SubjectSuspend(subject) => workspace_of(subject),
+            Self::StandingSet(name) | Self::StandingRevoke(name) => Some(name.workspace()),
             Self::BindingManage(binding) => match &binding.scope {
                 Scope::Tenant => None,
                 Scope::Workspace(name) => Some(name),
@@ -152,6 +162,7 @@ impl<'a> Right<'a> {
         match self {
             Self::SubjectSuspend(_)
             | Self::SubjectSuspendOwner(_)
+            | Self::StandingRevoke(_)
             | Self::CharterView
             | Self::AuditRead
             | Self::ConnectionView(_)
@@ -168,6 +179,7 @@ impl<'a> Right<'a> {
             | Self::RunStart(_)
             | Self::RunResume(_)
             | Self::RunApprove(_)
+            | Self::StandingSet(_)
             | Self::RunnerManage
             | Self::GroupManage(_) => false,
         }
@@ -178,6 +190,7 @@ impl<'a> Right<'a> {
         match self {
             Self::WorkspaceManage(name) => format!("workspace {name}"),
             Self::PackAcknowledge(name) => format!("pack {name}"),
+            Self::StandingSet(name) | Self::StandingRevoke(name) => format!("standing writ {name}"),
             Self::RunnerManage => "the tenant's runners".to_owned(),
             Self::GroupManage(name) => format!("group {name}"),
             Self::SubjectSuspend(subject) | Self::SubjectSuspendOwner(subject) => {

@@ -23,6 +23,11 @@ impl From<&RunPermit> for DecisionRecord {
 }
 
 impl RunPermit {
+    /// This permit and one that was needed as well.
+    pub(crate) fn and(self, other: Permit) -> Self {
+        Self(self.0.and(other))
+    }
+
     /// What was decided.
     #[must_use]
     pub const fn permit(&self) -> &Permit {

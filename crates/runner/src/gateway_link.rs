@@ -1,4 +1,4 @@
-//! The runner's link to its gateway: takes read requests, asks the jail, decrypts, answers.
+//! The runner's link to its gateway: takes reads and webhooks, asks the jail, answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use writ_api::{Client, GatewayHello, GatewayReply, GatewayTake, Problem, ReadOut
 use writ_jail_link::{JailRequest, MayRead};
 use writ_model::RunId;
 
-use crate::{jail_client::JailError, wiring::Parts};
+use crate::{jail_client::JailError, standing, wiring::Parts};
 
 /// How long to wait after the gateway could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
@@ -21,17 +21,29 @@ pub(crate) async fn serve(parts: Arc<Parts>, gateway: Arc<Client>) {
             continue;
         }
         while let Ok(taken) = gateway.post::<_, GatewayTake>("/link/take", &json!({})).await {
+            for delivery in taken.deliveries {
+                let (parts, gateway) = (Arc::clone(&parts), Arc::clone(&gateway));
+                tokio::spawn(async move {
+                    let id = delivery.id;
+                    let result = standing::deliver(&parts, delivery).await;
+                    reply(&gateway, GatewayReply { id, result }).await;
+                });
+            }
             for read in taken.reads {
                 let (parts, gateway) = (Arc::clone(&parts), Arc::clone(&gateway));
                 tokio::spawn(async move {
-                    let reply = GatewayReply { id: read.id, result: answer(&parts, read).await };
-                    if gateway.post_only("/link/reply", &reply).await.is_err() {
-                        tracing::warn!("the gateway took no reply");
-                    }
+                    let answered = GatewayReply { id: read.id, result: answer(&parts, read).await };
+                    reply(&gateway, answered).await;
                 });
             }
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn reply(gateway: &Client, reply: GatewayReply) {
+    if gateway.post_only("/link/reply", &reply).await.is_err() {
+        tracing::warn!("the gateway took no reply");
     }
 }
 

@@ -21,6 +21,7 @@ mod perform;
 mod processes;
 mod report;
 mod sandbox_client;
+mod standing;
 mod test_connection;
 mod wiring;
 

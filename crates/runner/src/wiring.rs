@@ -22,6 +22,7 @@ use crate::{
     processes::{Launch, LaunchError, Launched, launch, launch_jail},
     report,
     sandbox_client::SandboxClient,
+    standing::{self, StandingSecret},
     test_connection,
 };
 
@@ -108,6 +109,7 @@ pub(crate) struct Parts {
     /// plane asks for them again.
     pub(crate) outbox: report::Outbox,
     pub(crate) testing: test_connection::Testing,
+    pub(crate) standing_secret: StandingSecret,
 }
 
 /// How long steps that are under way have to end once the runner is told to: longer than a call may
@@ -161,6 +163,7 @@ pub async fn serve(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(flow::serve(Arc::clone(&parts)));
     tasks.spawn(report::serve(Arc::clone(&parts)));
+    tasks.spawn(standing::serve(Arc::clone(&parts)));
     if let Some(url) = &config.gateway_url {
         let link = Arc::new(client(url, &parts.identity, config.ca.as_deref())?);
         tasks.spawn(gateway_link::serve(Arc::clone(&parts), link));
@@ -217,6 +220,7 @@ async fn build(
         news: Arc::clone(&news),
         approvals: Arc::clone(&approvals),
     };
+    let standing_secret = StandingSecret::new(&*identity.storage_key()?);
     let engine =
         Engine::open(&config.data.join("journal.db"), identity.storage_key()?, Arc::new(steps))?;
     Ok(Parts {
@@ -232,6 +236,7 @@ async fn build(
         approvals,
         outbox: report::Outbox::default(),
         testing: test_connection::Testing::default(),
+        standing_secret,
     })
 }
 

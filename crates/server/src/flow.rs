@@ -358,6 +358,8 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
     match &verified.statement().says {
         Says::Acceptance(acceptance) => {
             tracing::info!(run.id = %acceptance.run, "run accepted by the jail");
+            let at = verified.statement().at;
+            tenant.store.put_standing_run(acceptance, at).map_err(stored)?;
             let status = StatusReport {
                 run: acceptance.run,
                 phase: RunPhase::Running,

@@ -5,11 +5,7 @@
 //! here by the key that the charter enrolls, and what is shown is what the digest in it is of: neither
 //! the control plane, nor the gateway, nor a runner can show one thing and have another signed.
 
-use std::{
-    fmt::Write as _,
-    io::{BufRead as _, IsTerminal as _},
-    time::Duration,
-};
+use std::{fmt::Write as _, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -175,20 +171,7 @@ fn confirm(decision: ApprovalDecision) -> Result<(), Failure> {
         ApprovalDecision::Approve => "approve",
         ApprovalDecision::Reject => "reject",
     };
-    if !std::io::stdin().is_terminal() {
-        let cause = "nobody is there to confirm it";
-        return Err(Failure::new("not-confirmed", cause).with_remedy("say `--yes`"));
-    }
-    output::say(format!("type `{word}` to sign that"));
-    let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| Failure::because("stdin", "cannot read the answer", &error))?;
-    if line.trim() == word {
-        return Ok(());
-    }
-    Err(Failure::new("not-confirmed", "nothing was signed"))
+    output::confirm(word)
 }
 
 /// Waits for what the jail says to the answer.

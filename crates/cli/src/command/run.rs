@@ -67,7 +67,7 @@ pub(super) async fn runs(context: &Context, command: RunsCommand) -> Result<(), 
     }
 }
 
-fn read_input(file: Option<&Path>) -> Result<String, Failure> {
+pub(super) fn read_input(file: Option<&Path>) -> Result<String, Failure> {
     let failed = |error: &std::io::Error| Failure::because("input", "cannot read the input", error);
     let text = match file {
         None => "{}".to_owned(),
@@ -130,7 +130,7 @@ async fn start(
     Ok(started.run)
 }
 
-fn new_run_key() -> Result<RunKey, Failure> {
+pub(super) fn new_run_key() -> Result<RunKey, Failure> {
     let mut bytes = Zeroizing::new([0; 32]);
     SystemRandom::new()
         .fill(bytes.as_mut())
@@ -256,7 +256,11 @@ fn describe(run: &RunStatus) -> String {
 
 fn show(status: &RunStatus) -> Result<(), Failure> {
     output::line(describe(status))?;
-    output::line(format!("ordered by {}", status.principal))?;
+    let principal = &status.principal;
+    output::line(match &status.standing {
+        None => format!("ordered by {principal}"),
+        Some(standing) => format!("started by {standing}, which {principal} granted"),
+    })?;
     if let Some(reason) = &status.reason {
         output::line(format!("reason: {reason}"))?;
     }

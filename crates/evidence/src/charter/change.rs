@@ -3,13 +3,13 @@
 //! Not here: the nouns themselves (`noun`), whether a change is possible or permitted (`state`).
 
 use serde::{Deserialize, Serialize};
-use writ_model::{Connection, RunnerId};
+use writ_model::{Connection, RunnerId, StandingName};
 
 use super::{
     Automation, Binding, Genesis, Group, PackAcknowledgement, PackWithdrawal, RootKeys,
     RunnerEnrollment, Subject, WitnessQuorum, Workspace,
 };
-use crate::issuer::Issuer;
+use crate::{issuer::Issuer, standing::StandingWrit};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,12 @@ pub enum Change {
     /// Publishes an automation with its footprint.
     #[serde(rename = "automation.publish")]
     AutomationPublish(Automation),
+    /// Makes or replaces a standing writ: an order that a trigger gives whenever it fires.
+    #[serde(rename = "standing.set")]
+    StandingSet(Box<StandingWrit>),
+    /// Ends a standing writ: it fires no more.
+    #[serde(rename = "standing.revoke")]
+    StandingRevoke(StandingName),
     /// The kill switch: nothing new by or through the subject, and what runs ends at its next action.
     #[serde(rename = "subject.suspend")]
     SubjectSuspend(Subject),
@@ -85,7 +91,9 @@ impl Change {
             | Self::ConnectionSet(_)
             | Self::PackAcknowledge(_)
             | Self::PackWithdraw(_)
-            | Self::AutomationPublish(_) => false,
+            | Self::AutomationPublish(_)
+            | Self::StandingSet(_)
+            | Self::StandingRevoke(_) => false,
         }
     }
 
@@ -107,6 +115,8 @@ impl Change {
             Self::PackAcknowledge(_) => "pack.acknowledge",
             Self::PackWithdraw(_) => "pack.withdraw",
             Self::AutomationPublish(_) => "automation.publish",
+            Self::StandingSet(_) => "standing.set",
+            Self::StandingRevoke(_) => "standing.revoke",
             Self::SubjectSuspend(_) => "subject.suspend",
             Self::SubjectRestore(_) => "subject.restore",
         }

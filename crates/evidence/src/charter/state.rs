@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
     Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName, Principal,
-    RunnerId, TenantId, UnixTime, WorkspaceName,
+    RunnerId, StandingName, TenantId, UnixTime, WorkspaceName,
 };
 
 use super::{
@@ -28,6 +28,7 @@ use crate::{
     idc::VerifiedIdc,
     issuer::{FetchedKeys, Issuer, TokenKeys},
     key::PublicKey,
+    standing::StandingWrit,
 };
 
 /// Who may append what. `policy` implements it; the fold asks it under the state before.
@@ -73,6 +74,19 @@ pub struct PublishedAutomation {
     pub publisher: Principal,
 }
 
+/// A standing writ as the charter holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingRecord {
+    /// What it says.
+    pub standing: StandingWrit,
+    /// The digest of the entry that holds it: what names it in acceptances.
+    pub entry: Digest,
+    /// Who granted it, and whose rights its runs have.
+    pub grantor: Principal,
+    /// When it was admitted, by the latest of its witnesses: nothing from before fires it.
+    pub since: UnixTime,
+}
+
 /// The folded charter.
 #[derive(Debug, Clone)]
 pub struct CharterState {
@@ -93,6 +107,9 @@ pub struct CharterState {
     connections: BTreeMap<ConnectionName, ConnectionRecord>,
     packs: BTreeMap<(PackName, String), PackAcknowledgement>,
     automations: BTreeMap<AutomationName, PublishedAutomation>,
+    standing: BTreeMap<StandingName, StandingRecord>,
+    /// When each who signs changes last did so, as witnesses saw it.
+    signed_at: BTreeMap<Principal, UnixTime>,
     suspended: BTreeSet<Subject>,
 }
 
@@ -171,8 +188,15 @@ impl FoldError {
 
 /// What an entry's signers are judged by.
 struct Judged {
-    signer: Principal,
+    signers: Vec<Principal>,
     change: Change,
+}
+
+/// Who signed the entry that is applied, when it was last witnessed, and its digest.
+struct Signed {
+    by: Principal,
+    at: UnixTime,
+    entry: Digest,
 }
 
 impl CharterState {
@@ -225,15 +249,21 @@ impl CharterState {
         let seen = check_cosignatures(cosignatures, self.witness_keys(), needed, expected)
             .map_err(|source| FoldError::Entry { seq: self.next(), source })?;
         // Each witness judged for itself, at its own time: whoever comes later judges at each.
+        let latest = seen.iter().max().copied();
         let mut judged = None;
         for at in seen {
             judged = Some(self.judge(entry, TokenKeys::Witnessed, at, may)?);
         }
-        let Some(Judged { signer, change }) = judged else {
+        let (Some(Judged { signers, change }), Some(at)) = (judged, latest) else {
             let source = EntryError::Witnesses { valid: 0, needed };
             return Err(FoldError::Entry { seq: self.next(), source });
         };
-        self.apply(change, Some(signer));
+        for signer in &signers {
+            let known = self.signed_at.entry(signer.clone()).or_insert(at);
+            *known = at.max(*known);
+        }
+        let by = signers.into_iter().next();
+        self.apply(change, by.map(|by| Signed { by, at, entry: entry.digest() }));
         self.advance(entry);
         Ok(())
     }
@@ -339,15 +369,17 @@ impl CharterState {
             signers.push(signer);
         }
         self.check_possible(&body.change).map_err(|reason| FoldError::Change { seq, reason })?;
+        if let Change::StandingSet(standing) = &body.change {
+            standing.check(at).map_err(|reason| FoldError::Change { seq, reason })?;
+        }
         for signer in &signers {
             may.may_append(self, signer.actor(), &body.change)
                 .map_err(|source| FoldError::NotPermitted { seq, source })?;
         }
         self.check_second(&body.change, &signers)
             .map_err(|reason| FoldError::SecondSigner { seq, reason })?;
-        let signer = signers.first().map(|signer| signer.principal().clone());
-        let signer = signer.ok_or(FoldError::NotNext { seq })?;
-        Ok(Judged { signer, change: body.change })
+        let signers = signers.iter().map(|signer| signer.principal().clone()).collect();
+        Ok(Judged { signers, change: body.change })
     }
 
     /// Whether whoever signs, and the key they sign with, are not suspended.

@@ -167,9 +167,8 @@ impl Counter {
 
     /// Of the standing writ that replaces this one under its name: what was used stays used, and
     /// what is open stays open. What was owed before it and not admitted is not made up for.
-    #[must_use]
-    pub fn renewed(self, since: UnixTime) -> Self {
-        Self { since: self.since.max(since), ..self }
+    pub fn renew(&mut self, since: UnixTime) {
+        self.since = self.since.max(since);
     }
 
     /// Judges one occurrence at `now`; returns what to make durable and fold before its run starts.
@@ -310,6 +309,21 @@ impl Counter {
     fn after_from(&self) -> UnixTime {
         let end = self.last_end.unwrap_or(self.since);
         end.max(self.since).max(self.last.unwrap_or(self.since))
+    }
+
+    /// When the schedule may next be due, for whoever sleeps until then; `None` for a webhook, after the
+    /// end, or while a run that it waits for is open.
+    #[must_use]
+    pub fn next(&self, writ: &StandingWrit, now: UnixTime) -> Option<UnixTime> {
+        let Trigger::Schedule { schedule, .. } = &writ.trigger else { return None };
+        let next = match schedule {
+            Schedule::After { .. } if !self.open.is_empty() => None,
+            Schedule::After { .. } => schedule.next_after(self.after_from()),
+            Schedule::Cron { .. } | Schedule::Every { .. } => {
+                schedule.next_after(now.max(self.last.unwrap_or(self.since)).max(self.since))
+            }
+        };
+        next.filter(|next| *next < writ.expires_at)
     }
 
     /// How many runs are open.

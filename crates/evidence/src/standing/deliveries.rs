@@ -33,6 +33,12 @@ pub const REMEMBER_S: u64 = 3 * 24 * 3600;
 pub struct DeliveryId(Digest);
 
 impl DeliveryId {
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
     /// From an id that the sender gave and signed.
     #[must_use]
     pub fn from_signed_id(id: &str) -> Self {

@@ -43,24 +43,33 @@ pub(super) fn resolve(
     sources: Sources,
     network: &Network<'_>,
 ) -> Result<Resolved, Failed> {
-    let resolved = match reference.manager() {
+    let resolved = resolve_any(reference, sources, network)?;
+    check(&resolved.credential)?;
+    Ok(resolved)
+}
+
+/// The same for a secret that stands in no request and comes back in no answer: any bytes will do.
+pub(super) fn resolve_any(
+    reference: &SecretRef,
+    sources: Sources,
+    network: &Network<'_>,
+) -> Result<Resolved, Failed> {
+    match reference.manager() {
         SecretManager::Local => {
             let (vault, key) = sources.local.ok_or(Failed::new("credential-not-found"))?;
             let credential = local::open_record(vault, key, reference.path())
                 .map_err(|error| Failed::new(error.code()))?;
-            Resolved { credential, derived: Vec::new() }
+            Ok(Resolved { credential, derived: Vec::new() })
         }
         SecretManager::Vault => {
             let source = sources.vault.ok_or(Failed::new("secret-manager-not-configured"))?;
-            vault::read(reference, source, network)?
+            vault::read(reference, source, network)
         }
         SecretManager::AwsSm => {
             let source = sources.aws_sm.ok_or(Failed::new("secret-manager-not-configured"))?;
-            aws_sm::read(reference, source, network)?
+            aws_sm::read(reference, source, network)
         }
-    };
-    check(&resolved.credential)?;
-    Ok(resolved)
+    }
 }
 
 fn check(credential: &SecretBytes) -> Result<(), Failed> {

@@ -7,17 +7,20 @@ use writ_evidence::{
     statement::{
         Acceptance, Done, Receipt, RunClosed, RunResumed, Says, StepOutcome, VerifiedStatement,
     },
-    writ::{Order, VerifiedWrit},
+    writ::{Order, VerifiedWrit, WritClaims},
 };
 use writ_jail_link::{CloseRun, JailReply, OpenRun, ReopenRun, ResumeRun};
 use writ_model::{AutomationName, Digest, RunId, UnixTime, limits::CLOCK_SKEW_S};
 use writ_policy::{GoingOn, Right};
 
 use super::{Jail, Refusing};
-use crate::{runs::AcceptedRun, state::Record};
+use crate::{
+    runs::AcceptedRun,
+    state::{Record, SignIn},
+};
 
 /// How long an accepted run may take, in seconds: waits included.
-const RUN_LIFETIME_S: u64 = 7 * 24 * 3600;
+pub(super) const RUN_LIFETIME_S: u64 = 7 * 24 * 3600;
 
 impl Jail {
     /// Verifies a `run.start` writ and everything it names; accepts.
@@ -63,6 +66,7 @@ impl Jail {
         let acceptance = Acceptance {
             run: writ.run_id(),
             writ: digest,
+            standing: None,
             principal: idc.principal().clone(),
             groups: idc.groups().clone(),
             key: Some(idc.key().thumbprint()),
@@ -125,7 +129,17 @@ impl Jail {
         if finished || (memory.used.contains_key(&claims.jti) && !answered) {
             return Err(Refusing::signed("writ-replayed", "the writ was used before"));
         }
-        Ok(Record::Used { jti: claims.jti.clone(), until: claims.exp.plus(2 * CLOCK_SKEW_S) })
+        let until = claims.exp.plus(2 * CLOCK_SKEW_S);
+        let by = self.grantor_signed(claims)?;
+        Ok(Record::Used { jti: claims.jti.clone(), until, by })
+    }
+
+    /// Notes that somebody who grants standing writs has signed something: that keeps them alive.
+    fn grantor_signed(&self, claims: &WritClaims) -> Result<Option<SignIn>, Refusing> {
+        let charter = self.current_charter()?;
+        let grants = charter.standing_writs().any(|record| record.grantor == claims.principal);
+        let by = SignIn { principal: claims.principal.clone(), at: claims.iat };
+        Ok(grants.then_some(by))
     }
 
     fn accept(
@@ -311,7 +325,7 @@ impl Jail {
 }
 
 /// The bundle is the one that was signed, and the charter publishes it under this name now.
-fn check_bundle<'a>(
+pub(super) fn check_bundle<'a>(
     charter: &'a CharterState,
     name: &AutomationName,
     cnt: Digest,
@@ -331,6 +345,6 @@ fn check_bundle<'a>(
     Ok(published)
 }
 
-fn run_key(text: &writ_jail_link::RunKeyText) -> Result<RunKey, Refusing> {
+pub(super) fn run_key(text: &writ_jail_link::RunKeyText) -> Result<RunKey, Refusing> {
     text.key().ok_or_else(|| Refusing::unsigned("run-key", "the run key is not 32 bytes"))
 }

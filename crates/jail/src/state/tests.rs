@@ -10,30 +10,39 @@ use crate::flow::Jail;
 
 /// Written by an earlier version; see `tests/fixtures/README.md`.
 const BEFORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-1");
-const NAMED: &str = "[{\"format\":2}]\n";
+const FORMAT_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-2");
+const NAMED: &str = "[{\"format\":3}]\n";
 
 #[test]
-fn a_file_of_the_version_before_keeps_everything_and_is_named_once() {
-    let (_folder, path) = before();
+fn a_file_of_a_version_before_keeps_everything_and_is_named_once() {
+    for (before, head, tree, counts) in
+        [(BEFORE, 4, 10, [4, 3, 1, 1, 1]), (FORMAT_2, 4, 15, [4, 6, 2, 2, 2])]
+    {
+        let (_folder, path) = copy_of(before);
 
-    for _ in 0..2 {
-        let state = StateFile::open(file(&path)).unwrap();
-        let memory = state.memory();
-        assert!(memory.key.is_some());
-        let ten = memory.anchor.unwrap().to_string();
-        assert_eq!(ten, "sha256:EOdm_nWhrMjL23serPmAshs208LbwRjIYJTeoU4hm-8");
-        assert_eq!(memory.head.unwrap().0, 4);
-        assert_eq!(memory.tree.unwrap().0, 10);
-        let counts = (memory.cosigned.len(), memory.statements.len(), memory.used.len());
-        assert_eq!(counts, (4, 3, 1));
-        assert_eq!((memory.accepted.len(), memory.closed.len()), (1, 1));
-        assert_eq!(memory.format, Some(FORMAT));
+        for _ in 0..2 {
+            let state = StateFile::open(file(&path)).unwrap();
+            let memory = state.memory();
+            assert!(memory.key.is_some());
+            assert!(memory.anchor.is_some());
+            assert_eq!(memory.head.unwrap().0, head);
+            assert_eq!(memory.tree.unwrap().0, tree);
+            let found = [
+                memory.cosigned.len(),
+                memory.statements.len(),
+                memory.used.len(),
+                memory.accepted.len(),
+                memory.closed.len(),
+            ];
+            assert_eq!(found, counts);
+            assert_eq!(memory.format, Some(FORMAT));
+        }
+
+        let whole = fs::read_to_string(&path).unwrap();
+        assert_eq!(whole, format!("{}{NAMED}", fs::read_to_string(before).unwrap()));
+        let report = IsolationReport::new(IsolationMode::Full, [], false);
+        assert!(Jail::start(StateFile::open(file(&path)).unwrap(), report).is_ok());
     }
-
-    let whole = fs::read_to_string(&path).unwrap();
-    assert_eq!(whole, format!("{}{NAMED}", fs::read_to_string(BEFORE).unwrap()));
-    let report = IsolationReport::new(IsolationMode::Full, [], false);
-    assert!(Jail::start(StateFile::open(file(&path)).unwrap(), report).is_ok());
 }
 
 #[test]
@@ -63,13 +72,13 @@ fn a_new_file_says_its_format_first() {
 #[test]
 fn a_newer_file_is_refused_before_what_is_unknown_in_it_and_left_as_it_is() {
     let (_folder, path) = before();
-    let newer = "[{\"format\":3}]\n[{\"something-new\":1}]\n";
+    let newer = "[{\"format\":4}]\n[{\"something-new\":1}]\n";
     let text = format!("{}{newer}", fs::read_to_string(BEFORE).unwrap());
     fs::write(&path, &text).unwrap();
 
     let refused = StateFile::open(file(&path)).err().unwrap();
 
-    assert!(matches!(refused, StateError::Newer { found: 3 }));
+    assert!(matches!(refused, StateError::Newer { found: 4 }));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
@@ -81,9 +90,13 @@ fn a_format_that_goes_back_is_damage() {
 }
 
 fn before() -> (TempDir, PathBuf) {
+    copy_of(BEFORE)
+}
+
+fn copy_of(fixture: &str) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("state");
-    fs::copy(BEFORE, &path).unwrap();
+    fs::copy(fixture, &path).unwrap();
     (folder, path)
 }
 

@@ -80,6 +80,7 @@ impl Store {
         let kind = match content.kind {
             ContentKind::Bundle => "bundle",
             ContentKind::Pack => "pack",
+            ContentKind::Parameters => "parameters",
         };
         self.write(|transaction| {
             transaction.execute(
@@ -103,6 +104,7 @@ impl Store {
         row.map(|(kind, text)| match kind.as_str() {
             "bundle" => Ok(Content { kind: ContentKind::Bundle, text }),
             "pack" => Ok(Content { kind: ContentKind::Pack, text }),
+            "parameters" => Ok(Content { kind: ContentKind::Parameters, text }),
             _ => Err(StoreError::Row),
         })
         .transpose()

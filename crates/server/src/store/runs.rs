@@ -2,7 +2,10 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 use writ_api::{RunOrder, RunPhase, RunStatus, StartRunOrder, StatusReport};
-use writ_evidence::audit::{DecisionNote, RecordKind, WritRecord};
+use writ_evidence::{
+    audit::{DecisionNote, RecordKind, WritRecord},
+    statement::Acceptance,
+};
 use writ_model::{AutomationName, Digest, Principal, RunId, UnixTime};
 
 use super::{Store, StoreError, audit};
@@ -93,6 +96,34 @@ impl Store {
         note: &DecisionNote,
     ) -> Result<(), StoreError> {
         self.write(|transaction| record_writ(transaction, record, note))
+    }
+
+    /// Keeps what a standing writ has started, once.
+    pub(crate) fn put_standing_run(
+        &self,
+        acceptance: &Acceptance,
+        at: UnixTime,
+    ) -> Result<(), StoreError> {
+        let Some(fired) = &acceptance.standing else { return Ok(()) };
+        // One entry of the charter starts many runs, and a writ one.
+        let writ = format!("{}/{}", acceptance.writ, acceptance.run);
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT OR IGNORE INTO run (id, writ, automation, iss, sub, phase, ordered_at,
+                                            changed_at, standing)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6, ?6, ?7)",
+                params![
+                    acceptance.run.to_string(),
+                    writ,
+                    acceptance.automation.to_string(),
+                    acceptance.principal.iss,
+                    acceptance.principal.sub,
+                    seconds(at),
+                    fired.name.to_string()
+                ],
+            )?;
+            Ok(())
+        })
     }
 
     /// Keeps a resume order until a runner has carried it out.
@@ -218,11 +249,11 @@ impl Store {
 }
 
 const SELECT_RUN: &str = "SELECT id, automation, iss, sub, phase, code, reason, step, attempt,
-                                 ordered_at, changed_at FROM run";
+                                 ordered_at, changed_at, standing FROM run";
 
 struct RunRow {
     texts: [String; 5],
-    optional: [Option<String>; 3],
+    optional: [Option<String>; 4],
     attempt: Option<u32>,
     times: [i64; 2],
 }
@@ -231,7 +262,7 @@ impl RunRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             texts: [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?],
-            optional: [row.get(5)?, row.get(6)?, row.get(7)?],
+            optional: [row.get(5)?, row.get(6)?, row.get(7)?, row.get(11)?],
             attempt: row.get(8)?,
             times: [row.get(9)?, row.get(10)?],
         })
@@ -239,7 +270,8 @@ impl RunRow {
 
     fn into_status(self) -> Result<RunStatus, StoreError> {
         let [id, automation, iss, sub, phase] = self.texts;
-        let [code, reason, step] = self.optional;
+        let [code, reason, step, standing] = self.optional;
+        let standing = standing.map(|name| name.parse()).transpose();
         let time = |value: i64| u64::try_from(value).map(UnixTime).map_err(|_| StoreError::Row);
         let [ordered_at, changed_at] = self.times;
         let step = step.map(|text| serde_json::from_str(&text)).transpose();
@@ -247,6 +279,7 @@ impl RunRow {
             run: id.parse().map_err(|_| StoreError::Row)?,
             automation: automation.parse().map_err(|_| StoreError::Row)?,
             principal: Principal { iss, sub },
+            standing: standing.map_err(|_| StoreError::Row)?,
             phase: phase_of(&phase)?,
             code,
             reason,

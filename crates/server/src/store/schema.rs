@@ -16,6 +16,7 @@ pub(super) const SCHEMA: Schema = Schema {
         // The mark, which every step sets, is what this version adds.
         Step { to: 2, sql: "" },
         Step { to: 3, sql: CONNECTION_TESTS },
+        Step { to: 4, sql: STANDING_RUNS },
     ],
 };
 
@@ -55,6 +56,9 @@ const CONNECTION_TESTS: &str = "
         sealed_order TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, statement TEXT, code TEXT,
         reason TEXT) STRICT;
 ";
+
+/// What version 4 added: which standing writ started a run.
+const STANDING_RUNS: &str = "ALTER TABLE run ADD COLUMN standing TEXT;";
 
 /// Brings the file up to date, and makes every write durable.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_model::{Connection, Digest, Grantee, Principal, Role, TenantId};
+use writ_model::{Connection, Digest, Grantee, Role, TenantId};
 
-use super::{CharterState, ConnectionRecord, PublishedAutomation};
+use super::{CharterState, ConnectionRecord, PublishedAutomation, Signed, StandingRecord};
 use crate::{
     charter::{Binding, Change, Genesis, Group, RootKeys, Scope, WitnessQuorum},
     digest::sha256,
@@ -40,12 +40,14 @@ impl CharterState {
             connections: BTreeMap::new(),
             packs: BTreeMap::new(),
             automations: BTreeMap::new(),
+            standing: BTreeMap::new(),
+            signed_at: BTreeMap::new(),
             suspended: BTreeSet::new(),
         }
     }
 
-    /// Applies a change that was judged; `signer` is absent where root keys signed.
-    pub(super) fn apply(&mut self, change: Change, signer: Option<Principal>) {
+    /// Applies a change that was judged; `signed` is absent where root keys signed.
+    pub(super) fn apply(&mut self, change: Change, signed: Option<Signed>) {
         match change {
             Change::Genesis(_) => {}
             Change::RootRotate(roots) => self.roots = roots,
@@ -80,9 +82,17 @@ impl CharterState {
                 self.packs.remove(&(pack.name, pack.version));
             }
             Change::AutomationPublish(automation) => {
-                let Some(publisher) = signer else { return };
-                let published = PublishedAutomation { automation, publisher };
+                let Some(Signed { by, .. }) = signed else { return };
+                let published = PublishedAutomation { automation, publisher: by };
                 self.automations.insert(published.automation.name.clone(), published);
+            }
+            Change::StandingSet(standing) => {
+                let Some(Signed { by, at, entry }) = signed else { return };
+                let record = StandingRecord { standing: *standing, entry, grantor: by, since: at };
+                self.standing.insert(record.standing.name.clone(), record);
+            }
+            Change::StandingRevoke(name) => {
+                self.standing.remove(&name);
             }
             Change::SubjectSuspend(subject) => {
                 self.suspended.insert(subject);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_model::{Connection, Grantee, HttpCall, Principal, Role};
+use writ_model::{Connection, Grantee, HttpCall, Principal, Role, SecretRef};
 
 use super::CharterState;
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         WitnessQuorum,
     },
     key::Algorithm,
+    standing::{StandingWrit, Trigger},
 };
 
 /// Most root keys, and most witnesses.
@@ -51,6 +52,10 @@ impl CharterState {
             }
             Change::ConnectionSet(connection) => self.check_connection(connection),
             Change::AutomationPublish(automation) => self.check_automation(automation),
+            Change::StandingSet(standing) => self.check_standing(standing),
+            Change::StandingRevoke(name) if !self.standing.contains_key(name) => {
+                Err("there is no such standing writ")
+            }
             Change::SubjectSuspend(subject) => self.check_suspension(subject),
             Change::SubjectRestore(subject) if !self.is_suspended(subject) => {
                 Err("it is not suspended")
@@ -59,6 +64,7 @@ impl CharterState {
             | Change::WorkspaceSet(_)
             | Change::PackAcknowledge(_)
             | Change::PackWithdraw(_)
+            | Change::StandingRevoke(_)
             | Change::SubjectRestore(_) => Ok(()),
         }
     }
@@ -164,6 +170,29 @@ impl CharterState {
             return Err("the workspace does not list the connection's secret path");
         }
         Ok(())
+    }
+
+    fn check_standing(&self, standing: &StandingWrit) -> Result<(), &'static str> {
+        let published = self.automations.get(&standing.automation);
+        let published = published.ok_or("the standing writ's automation is not published")?;
+        if published.automation.bundle != standing.bundle {
+            return Err("the standing writ names another bundle than the one that is published");
+        }
+        if !self.runners.values().any(|runner| runner.group == standing.runner_group) {
+            return Err("the standing writ's runner group has no runner");
+        }
+        let Trigger::Webhook(webhook) = &standing.trigger else { return Ok(()) };
+        let taken = self.standing_at(&webhook.path);
+        if taken.is_some_and(|other| other.standing.name != standing.name) {
+            return Err("another standing writ has this webhook path");
+        }
+        let workspace = self.workspaces.get(standing.name.workspace());
+        let listed = workspace.map(|workspace| &workspace.secret_paths).into_iter().flatten();
+        let is_listed = |secret: &SecretRef| listed.clone().any(|path| secret.is_under(path));
+        if webhook.verifier.secrets().iter().all(is_listed) {
+            return Ok(());
+        }
+        Err("the workspace does not list the secret path of the webhook's verifier")
     }
 
     fn check_automation(&self, automation: &Automation) -> Result<(), &'static str> {

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use writ_model::{
     Actor, AutomationName, CharterGroup, ConnectionName, Digest, Grantee, GroupName, HttpCall,
-    PackName, Principal, RunnerId, TenantId, WorkspaceName,
+    PackName, Principal, RunnerId, StandingName, TenantId, UnixTime, WebhookPath, WorkspaceName,
 };
 
-use super::{CharterState, ConnectionRecord, PublishedAutomation};
+use super::{CharterState, ConnectionRecord, PublishedAutomation, StandingRecord};
 use crate::{
     charter::{
         Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, Scope, Subject, Suspended,
         WitnessQuorum, Workspace,
     },
     issuer::Issuer,
+    standing::Trigger,
 };
 
 impl CharterState {
@@ -187,5 +188,31 @@ impl CharterState {
     /// Every published automation.
     pub fn automations(&self) -> impl Iterator<Item = &PublishedAutomation> {
         self.automations.values()
+    }
+
+    /// A standing writ.
+    #[must_use]
+    pub fn standing(&self, name: &StandingName) -> Option<&StandingRecord> {
+        self.standing.get(name)
+    }
+
+    /// Every standing writ.
+    pub fn standing_writs(&self) -> impl Iterator<Item = &StandingRecord> {
+        self.standing.values()
+    }
+
+    /// The standing writ that a webhook's address belongs to.
+    #[must_use]
+    pub fn standing_at(&self, path: &WebhookPath) -> Option<&StandingRecord> {
+        self.standing.values().find(|record| match &record.standing.trigger {
+            Trigger::Webhook(webhook) => webhook.path == *path,
+            Trigger::Schedule { .. } => false,
+        })
+    }
+
+    /// When somebody last signed a change, as a witness saw it.
+    #[must_use]
+    pub fn last_signed(&self, principal: &Principal) -> Option<UnixTime> {
+        self.signed_at.get(principal).copied()
     }
 }

@@ -12,10 +12,12 @@ const HOUR: u64 = 3600;
 fn standing(trigger: &serde_json::Value) -> StandingWrit {
     let value = json!({
         "name": "secops/nightly",
+        "runner_group": "rg_00000000000000000000000000000001",
         "automation": "secops/scan",
         "bundle": writ_model::Digest::from_bytes([1; 32]),
         "trigger": trigger,
-        "parameters": { "fixed": { "digest": writ_model::KeyedDigest::from_bytes([2; 32]) } },
+        "parameters": { "fixed": { "digest": writ_model::KeyedDigest::from_bytes([2; 32]),
+            "sealed": writ_model::Digest::from_bytes([3; 32]) } },
         "bounds": { "max_runs": 100, "per_s": 3600, "concurrency": 100 },
         "expires_at": MONDAY + 24 * HOUR,
     });
@@ -204,7 +206,7 @@ fn renewal_forgets_nothing_that_was_used() {
     let mut counter = Counter::new(UnixTime(MONDAY));
     fire_at(&mut counter, &writ, MONDAY + HOUR, MONDAY + HOUR - 60).unwrap();
 
-    let mut counter = counter.renewed(UnixTime(MONDAY + HOUR - 30));
+    counter.renew(UnixTime(MONDAY + HOUR - 30));
 
     assert_eq!(fire_at(&mut counter, &writ, MONDAY + HOUR, MONDAY + HOUR), Err(Refused::Used));
     assert_eq!(counter.open(), 1);

@@ -4,230 +4,60 @@
 //! A real jail, its state file and real keys; what people said is kept beside it in the plainest form
 //! there is, and compared after every word. One in a few words is that the jail is killed.
 
-#![cfg(test)]
+use std::collections::BTreeSet;
 
-use std::{collections::BTreeSet, fs::File};
-
-use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use serde_json::json;
 use writ_evidence::{
     approval::{ApprovalDecision, ApprovalGate, ApprovalSalt, Verdict},
-    charter::{
-        Automation, Binding, Change, EntryBody, Footprint, Genesis, PackAcknowledgement,
-        RunnerEnrollment, Scope, UnverifiedEntry, Workspace, sign_root,
-    },
+    charter::{Automation, Binding, Change, Footprint, PackAcknowledgement, Scope, Workspace},
     digest::{RunDatum, RunKey, sha256},
-    idc::{IdcMode, UnverifiedIdc, nonce_for},
-    issuer::{IdTokenAlgorithm, Issuer, IssuerClient, IssuerKey},
-    jws::{self, HeaderExtra, ObjectType},
-    key::{Algorithm, SigningKey},
-    seal::SealingPrivateKey,
-    writ::{
-        self, ConnectionGrant, ConnectionGrantType, Operation, Order, ResumeDecision, WritClaims,
-        run_id,
-    },
-};
-use writ_jail::{
-    flow::{Handled, Jail},
-    state::StateFile,
+    idc::UnverifiedIdc,
+    writ::{ConnectionGrant, ConnectionGrantType, Order, ResumeDecision, run_id},
 };
 use writ_jail_link::{
     ApprovalState, CallAction, JailReply, JailRequest, OpenRun, ReopenRun, RequestApproval,
     ResumeRun, RunKeyText,
 };
 use writ_model::{
-    Digest, Grantee, IsolationMode, IsolationReport, KeyedDigest, PinnedAction, PinnedConnection,
-    Principal, Role, RunId, RunnerGroupId, RunnerId, StepId, TenantId, UnixTime,
+    Grantee, KeyedDigest, PinnedAction, PinnedConnection, Role, RunId, RunnerGroupId, StepId,
 };
 use zeroize::Zeroizing;
 
-const ISSUER: &str = "https://idp.example";
-const PACK: &str = include_str!("../../../packs/slack.json");
+use crate::jail_tenant::{JailTenant, ask, person};
+
+const PACK: &str = include_str!("../../../../packs/slack.json");
 const PARAMETERS: &str = r##"{"channel": "#alerts", "text": "isolated"}"##;
 const TASK: &str = "/do/0/ask";
 const QUORUM: usize = 2;
 /// Ann orders the run. She, Bob, Cyd and Dee are owners; Eve holds nothing.
 const PEOPLE: [&str; 5] = ["ann", "bob", "cyd", "dee", "eve"];
 
-fn random_key() -> SigningKey {
-    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-    SigningKey::from_pkcs8(Algorithm::EdDsa, document.as_ref()).unwrap()
-}
-
-fn now() -> UnixTime {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    UnixTime(since.as_secs())
-}
-
-fn person(sub: &str) -> Principal {
-    Principal { iss: ISSUER.to_owned(), sub: sub.to_owned() }
-}
-
 fn step(iteration: u32) -> StepId {
     StepId { task: TASK.to_owned(), iteration }
 }
 
-struct Login {
-    idc: UnverifiedIdc,
-    key: SigningKey,
-}
-
 /// A jail, its tenant, and Ann's run.
 struct World {
-    file: tempfile::NamedTempFile,
-    jail: Jail,
-    issuer: SigningKey,
-    entries: Vec<UnverifiedEntry>,
-    ten: TenantId,
-    head: Digest,
+    tenant: JailTenant,
     run: RunId,
     acceptance: String,
-    jtis: u32,
-}
-
-fn start(file: &File) -> Jail {
-    let state = StateFile::open(file.try_clone().unwrap()).unwrap();
-    Jail::start(state, IsolationReport::new(IsolationMode::Full, [], false)).unwrap()
-}
-
-fn ask(jail: &mut Jail, request: JailRequest) -> Result<JailReply, String> {
-    match jail.handle(request) {
-        Handled::Reply(reply) => match *reply {
-            JailReply::Refused(refused) => Err(refused.code),
-            reply => Ok(reply),
-        },
-        Handled::Call(_) | Handled::Test(_) => Ok(JailReply::Done),
-    }
-}
-
-fn genesis(root: &SigningKey, issuer: &SigningKey, jail: &mut Jail) -> UnverifiedEntry {
-    let Ok(JailReply::Described(described)) = ask(jail, JailRequest::Describe) else { panic!() };
-    let operations = vec![
-        Operation::RunStart,
-        Operation::RunApprove,
-        Operation::RunResume,
-        Operation::CharterAppend,
-    ];
-    let key = issuer.public();
-    let genesis = Genesis {
-        roots: vec![root.public().clone()],
-        threshold: 1,
-        issuers: vec![Issuer {
-            keys: vec![IssuerKey { kid: key.thumbprint().to_string(), jwk: key.clone().into() }],
-            ..Issuer::new(
-                ISSUER,
-                vec![IdTokenAlgorithm::EdDsa],
-                vec![IssuerClient::new("writ-cli", operations)],
-            )
-        }],
-        owners: vec![person("ann")],
-        runner: RunnerEnrollment {
-            id: RunnerId::from_bits(1),
-            group: RunnerGroupId::from_bits(1),
-            jail_key: described.jail_key,
-            link_key: random_key().public().clone(),
-            sealing_key: SealingPrivateKey::from_bytes(&[1; 32]).public(),
-        },
-    };
-    let body = EntryBody { seq: 0, prev: None, change: Change::Genesis(genesis) };
-    let body = serde_json::to_string(&body).unwrap();
-    let signatures = vec![sign_root(&body, root, &SystemRandom::new()).unwrap()];
-    UnverifiedEntry::Roots { body, signatures }
 }
 
 impl World {
     fn new() -> Self {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut jail = start(file.as_file());
-        let issuer = random_key();
-        let first = genesis(&random_key(), &issuer, &mut jail);
-        let (ten, head) = (TenantId(first.digest()), first.digest());
-        ask(&mut jail, JailRequest::Join { ten, head: None }).unwrap();
-        ask(&mut jail, JailRequest::Charter { entries: vec![first.clone()] }).unwrap();
-        let mut world = Self {
-            file,
-            jail,
-            issuer,
-            entries: vec![first],
-            ten,
-            head,
-            run: RunId::from_bits(0),
-            acceptance: String::new(),
-            jtis: 0,
-        };
+        let tenant = JailTenant::found();
+        let mut world = Self { tenant, run: RunId::from_bits(0), acceptance: String::new() };
         let grants = world.publish();
         world.start_run(grants);
         world
-    }
-
-    fn log_in(&self, sub: &str) -> Login {
-        let key = random_key();
-        let random = SystemRandom::new();
-        let extra = HeaderExtra {
-            jwk: Some(key.public().clone()),
-            rz: Some(URL_SAFE_NO_PAD.encode([7; 32])),
-            ..HeaderExtra::default()
-        };
-        let cic = jws::sign(&key, &random, ObjectType::Cic, extra, b"").unwrap();
-        let (iat, nonce) = (now(), nonce_for(&cic));
-        let claims = json!({"iss": ISSUER, "sub": sub, "aud": "writ-cli", "nonce": nonce, "iat": iat, "exp": iat.plus(3600)});
-        let kid = Some(self.issuer.public().thumbprint().to_string());
-        let extra = HeaderExtra { kid, ..HeaderExtra::default() };
-        let payload = claims.to_string();
-        let id_token =
-            jws::sign(&self.issuer, &random, ObjectType::IdToken, extra, payload.as_bytes());
-        let id_token = id_token.unwrap();
-        Login { idc: UnverifiedIdc { mode: IdcMode::Nonce, id_token, cic, refreshed: None }, key }
-    }
-
-    fn sign(&mut self, login: &Login, sub: &str, order: Order) -> String {
-        self.jtis += 1;
-        let iat = now();
-        let claims = WritClaims {
-            ten: self.ten,
-            principal: person(sub),
-            idc: login.idc.digest(),
-            jti: format!("jti-of-a-test-{:08}", self.jtis),
-            iat,
-            exp: iat.plus(120),
-            charter: self.head,
-            order,
-        };
-        writ::sign(&claims, &login.key, &SystemRandom::new()).unwrap()
-    }
-
-    fn change(&mut self, change: Change) {
-        let seq = self.entries.len() as u64;
-        let body = EntryBody { seq, prev: Some(self.head), change };
-        let body = serde_json::to_string(&body).unwrap();
-        let login = self.log_in("ann");
-        let order = Order::CharterAppend { cnt: sha256(body.as_bytes()) };
-        let writ = self.sign(&login, "ann", order);
-        let mut entry = UnverifiedEntry::Writ {
-            body,
-            writ,
-            idc: login.idc,
-            others: Vec::new(),
-            cosignatures: Vec::new(),
-        };
-        let candidate = Box::new(entry.clone());
-        let cosigned = ask(&mut self.jail, JailRequest::Cosign { candidate });
-        let Ok(JailReply::Cosigned { cosignature }) = cosigned else { panic!("not cosigned") };
-        if let UnverifiedEntry::Writ { cosignatures, .. } = &mut entry {
-            cosignatures.push(cosignature);
-        }
-        self.head = entry.digest();
-        self.entries.push(entry.clone());
-        ask(&mut self.jail, JailRequest::Charter { entries: vec![entry] }).unwrap();
     }
 
     /// Publishes an automation whose one action stands behind an approval.
     fn publish(&mut self) -> Vec<ConnectionGrant> {
         let name = "secops".parse().unwrap();
         let paths = vec!["local:slack/*".to_owned()];
-        self.change(Change::WorkspaceSet(Workspace { name, secret_paths: paths }));
+        self.tenant.change(Change::WorkspaceSet(Workspace { name, secret_paths: paths }));
         let connection: writ_model::Connection = serde_json::from_value(json!({
             "name": "secops/slack", "kind": "bearer",
             "hosts": [{"host": "slack.example", "port": 443}], "secret": "local:slack/token",
@@ -238,15 +68,15 @@ impl World {
             digest: sha256(&serde_json::to_vec(&connection).unwrap()),
         };
         // While Ann is the only one who could: with more owners it would take two signers.
-        self.change(Change::ConnectionSet(connection));
+        self.tenant.change(Change::ConnectionSet(connection));
         for sub in PEOPLE.iter().take(4).skip(1) {
             let principal = Grantee::Principal(person(sub));
             let binding = Binding { principal, role: Role::Owner, scope: Scope::Tenant };
-            self.change(Change::BindingAdd(binding));
+            self.tenant.change(Change::BindingAdd(binding));
         }
         let digest = sha256(PACK.as_bytes());
         let (name, version) = ("slack".parse().unwrap(), "1.0.0".to_owned());
-        self.change(Change::PackAcknowledge(PackAcknowledgement { name, version, digest }));
+        self.tenant.change(Change::PackAcknowledge(PackAcknowledgement { name, version, digest }));
         let action = PinnedAction { name: "slack.chat.post-message".parse().unwrap(), digest };
         let grants = vec![ConnectionGrant {
             kind: ConnectionGrantType::WritConnection,
@@ -254,7 +84,7 @@ impl World {
             actions: vec![action],
         }];
         let gate = ApprovalGate { task: TASK.to_owned(), quorum: 2, behind: grants.clone() };
-        self.change(Change::AutomationPublish(Automation {
+        self.tenant.change(Change::AutomationPublish(Automation {
             name: "secops/tell".parse().unwrap(),
             bundle: sha256(b"bundle"),
             footprint: Footprint {
@@ -267,7 +97,7 @@ impl World {
     }
 
     fn start_run(&mut self, grants: Vec<ConnectionGrant>) {
-        let login = self.log_in("ann");
+        let login = self.tenant.log_in("ann");
         let order = Order::RunStart {
             aud: RunnerGroupId::from_bits(1),
             res: "secops/tell".parse().unwrap(),
@@ -276,7 +106,7 @@ impl World {
             authorization_details: grants,
             reason: None,
         };
-        let writ = self.sign(&login, "ann", order);
+        let writ = self.tenant.sign(&login, "ann", order);
         self.run = run_id(sha256(writ.as_bytes()));
         let open = OpenRun {
             writ,
@@ -285,25 +115,23 @@ impl World {
             run_key: RunKeyText::from(&run_key()),
             input: "{}".to_owned(),
         };
-        let opened = ask(&mut self.jail, JailRequest::OpenRun(Box::new(open)));
+        let opened = ask(&mut self.tenant.jail, JailRequest::OpenRun(Box::new(open)));
         let Ok(JailReply::Opened { acceptance, .. }) = opened else { panic!("not accepted") };
         self.acceptance = acceptance;
     }
 
     /// The jail dies, and its next life takes the run up.
     fn restart(&mut self) {
-        self.jail = start(self.file.as_file());
-        let entries = self.entries.clone();
-        ask(&mut self.jail, JailRequest::Charter { entries }).unwrap();
+        self.tenant.restart();
         let (acceptance, run_key) = (self.acceptance.clone(), RunKeyText::from(&run_key()));
         let reopen = ReopenRun { acceptance, run_key };
-        ask(&mut self.jail, JailRequest::ReopenRun(Box::new(reopen))).unwrap();
+        ask(&mut self.tenant.jail, JailRequest::ReopenRun(Box::new(reopen))).unwrap();
     }
 
     fn request(&mut self, iteration: u32, shown: &str) -> Result<ApprovalState, String> {
         let (run, step, shown) = (self.run, step(iteration), shown.to_owned());
         let request = RequestApproval { run, step, attempt: 1, shown, deadline: None };
-        match ask(&mut self.jail, JailRequest::RequestApproval(Box::new(request)))? {
+        match ask(&mut self.tenant.jail, JailRequest::RequestApproval(Box::new(request)))? {
             JailReply::Approval(state) => Ok(*state),
             _ => panic!("another answer"),
         }
@@ -313,7 +141,7 @@ impl World {
         let order = Box::new(ResumeRun { run: self.run, writ, idc });
         let request =
             if resume { JailRequest::ResumeRun(order) } else { JailRequest::ApproveRun(order) };
-        ask(&mut self.jail, request).map(drop)
+        ask(&mut self.tenant.jail, request).map(drop)
     }
 
     /// Whether the action would be called; a jail that asks for a cell has permitted it.
@@ -327,7 +155,7 @@ impl World {
             parameters: PARAMETERS.to_owned(),
             pack: PACK.to_owned(),
         };
-        ask(&mut self.jail, JailRequest::CallAction(Box::new(call))).map(drop)
+        ask(&mut self.tenant.jail, JailRequest::CallAction(Box::new(call))).map(drop)
     }
 }
 
@@ -452,13 +280,13 @@ proptest! {
                     prop_assert_eq!(world.request(iteration, shown).is_ok(), first == shown);
                 }
                 Word::Answer { who, iteration, shown, approve } => {
-                    let login = world.log_in(PEOPLE[who]);
+                    let login = world.tenant.log_in(PEOPLE[who]);
                     let decision = if approve { ApprovalDecision::Approve } else { ApprovalDecision::Reject };
                     let order = Order::RunApprove {
                         aud: RunnerGroupId::from_bits(1), res: world.run, step: step(iteration),
                         attempt: 1, payload: payload(iteration, shown), decision,
                     };
-                    let writ = world.sign(&login, PEOPLE[who], order);
+                    let writ = world.tenant.sign(&login, PEOPLE[who], order);
                     let counted = world.tell(writ.clone(), login.idc.clone(), false);
                     prop_assert_eq!(counted.is_ok(), plain[iteration as usize].answer(who, shown, approve));
                     if who == 0 {
@@ -483,12 +311,12 @@ proptest! {
                 }
                 Word::Again { .. } => {}
                 Word::Resume { who, iteration } => {
-                    let login = world.log_in(PEOPLE[who]);
+                    let login = world.tenant.log_in(PEOPLE[who]);
                     let order = Order::RunResume {
                         aud: RunnerGroupId::from_bits(1), res: world.run, step: step(iteration),
                         attempt: 1, decision: ResumeDecision::Retry,
                     };
-                    let writ = world.sign(&login, PEOPLE[who], order);
+                    let writ = world.tenant.sign(&login, PEOPLE[who], order);
                     let refused = world.tell(writ.clone(), login.idc.clone(), false);
                     prop_assert_eq!(refused, Err("writ-operation".to_owned()));
                     let _ = world.tell(writ, login.idc, true);

@@ -1,0 +1,7 @@
+//! A jail, its state file and real keys, and what it answers to whatever is said to it.
+
+#![cfg(test)]
+
+mod approvals;
+mod jail_tenant;
+mod standing;
