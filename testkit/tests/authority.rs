@@ -279,7 +279,7 @@ fn root_keys_rotate_by_the_keys_before_and_those_sign_nothing_more() {
     tenant.root_change(rotate(2)).unwrap();
     let quorum = || {
         let witnesses = BTreeSet::from([RunnerId::from_bits(1)]);
-        Change::WitnessSet(WitnessQuorum { witnesses, threshold: 1 })
+        Change::WitnessSet(WitnessQuorum { witnesses, threshold: 1, max_staleness_s: None })
     };
     assert!(tenant.root_change(quorum()).is_err(), "the key before");
     let mut new = new.into_iter();
@@ -296,7 +296,7 @@ fn a_change_counts_with_as_many_witnesses_as_root_keys_asked_for() {
     tenant.change("owner", Change::RunnerEnroll(Box::new(enrollment)), &policies).unwrap();
     let quorum = |ids: &[u128], threshold| {
         let witnesses = ids.iter().map(|id| RunnerId::from_bits(*id)).collect();
-        Change::WitnessSet(WitnessQuorum { witnesses, threshold })
+        Change::WitnessSet(WitnessQuorum { witnesses, threshold, max_staleness_s: None })
     };
     for (ids, threshold) in [(&[1, 7][..], 1), (&[1, 2], 3), (&[], 0)] {
         assert!(tenant.root_change(quorum(ids, threshold)).is_err(), "{threshold} of {ids:?}");

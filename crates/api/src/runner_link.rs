@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::{charter::UnverifiedEntry, idc::UnverifiedIdc, seal::Sealed};
-use writ_model::{Digest, RunId, RunnerId, StepId};
+use writ_model::{Digest, RunId, RunnerId, StepId, UnixTime};
 
 use crate::RunPhase;
 
@@ -25,6 +25,9 @@ pub struct Take {
     /// Leaves of the last tree that its jail signed: what the next one must extend. The control
     /// plane may never have received that signature.
     pub checkpoint_size: u64,
+    /// When another witness last attested the charter to its jail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested_at: Option<UnixTime>,
     /// Digests of the `connection.test` writs that it is carrying out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub testing: Vec<Digest>,
@@ -60,6 +63,11 @@ pub enum RunnerTask {
         root: Digest,
         /// RFC 6962 consistency proof from the last size that this witness signed.
         consistency: Vec<Digest>,
+    },
+    /// Other witnesses' checkpoints: word of how new the charter is.
+    Attestations {
+        /// Compact `checkpoint+jwt`s.
+        checkpoints: Vec<String>,
     },
     /// A run to start.
     Start {

@@ -60,6 +60,11 @@ pub enum JailRequest {
         /// RFC 6962 consistency proof from the last size this jail signed.
         consistency: Vec<Digest>,
     },
+    /// Other witnesses' checkpoints: word of how new the charter is. Answered by [`JailReply::Done`].
+    Attest {
+        /// Compact `checkpoint+jwt`s.
+        checkpoints: Vec<String>,
+    },
     /// Verify a `run.start` writ and accept. Answered by [`JailReply::Opened`].
     OpenRun(Box<OpenRun>),
     /// What do the schedules of standing writs owe? Answered by [`JailReply::StandingDue`].
@@ -349,6 +354,9 @@ pub struct Described {
     pub statements: u64,
     /// Leaves of the last tree it signed.
     pub checkpoint_size: u64,
+    /// When another witness last attested the charter to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested_at: Option<UnixTime>,
     /// Its clock, for `writ doctor`.
     pub now: UnixTime,
 }

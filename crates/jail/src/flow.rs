@@ -16,6 +16,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod staleness;
 mod standing;
 mod test_connection;
 mod witness;
@@ -34,7 +35,6 @@ use writ_model::{Digest, IsolationReport, RunId, RunnerId, UnixTime};
 use writ_policy::Policies;
 
 use crate::{
-    clock,
     runs::{AcceptedRun, StepPermit},
     state::{Record, StateFile},
 };
@@ -112,17 +112,17 @@ impl Jail {
     }
 
     /// Answers a request, or says which cell to ask first.
-    pub fn handle(&mut self, request: JailRequest) -> Handled {
-        let now = clock::now();
+    pub fn handle(&mut self, request: JailRequest, now: UnixTime) -> Handled {
         self.state.forget_expired(now);
         let reply = match request {
             JailRequest::Describe => Ok(self.describe(now)),
-            JailRequest::Join { ten, head } => self.join(ten, head),
+            JailRequest::Join { ten, head } => self.join(ten, head, now),
             JailRequest::Charter { entries } => self.fold(&entries),
             JailRequest::Cosign { candidate } => self.cosign(&candidate, now),
             JailRequest::Checkpoint { size, root, consistency } => {
                 self.sign_tree(size, root, &consistency, now)
             }
+            JailRequest::Attest { checkpoints } => self.attest(&checkpoints, now),
             JailRequest::OpenRun(open) => self.open_run(&open, now),
             JailRequest::StandingDue => self.standing_due(now),
             JailRequest::OpenStanding(open) => match self.open_standing(*open, now) {
@@ -162,6 +162,7 @@ impl Jail {
             head: memory.head.map(|(_, digest)| digest),
             statements: memory.statements.len() as u64,
             checkpoint_size: memory.tree.map_or(0, |(size, _)| size),
+            attested_at: memory.attested_by_others,
             now,
         }))
     }

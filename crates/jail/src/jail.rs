@@ -152,7 +152,7 @@ impl Conversation {
     }
 
     fn judge(&mut self, id: u64, request: JailRequest) -> Result<(), Ended> {
-        let handled = self.jail.handle(request);
+        let handled = self.jail.handle(request, clock::now());
         self.carry_out(id, handled)
     }
 

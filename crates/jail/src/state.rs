@@ -59,6 +59,16 @@ pub enum Record {
         /// Who signed it, if standing writs rest on whether they still do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<SignIn>,
+        /// When it named the newest charter head, if it did: somebody has seen the charter as this jail has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attests: Option<UnixTime>,
+    },
+    /// The newest charter head was named by somebody else.
+    Attested {
+        /// When.
+        at: UnixTime,
+        /// Whether that was another witness.
+        by_witness: bool,
     },
     /// A standing writ has fired, or a run of it has ended.
     Fired {
@@ -141,6 +151,10 @@ pub struct Memory {
     pub cancelled: BTreeSet<RunId>,
     /// What people were asked in runs that are not closed.
     pub approvals: Approvals,
+    /// When somebody else last named the newest charter head.
+    pub attested: Option<UnixTime>,
+    /// When another witness last did.
+    pub attested_by_others: Option<UnixTime>,
     /// What standing writs have started.
     pub standing: BTreeMap<StandingName, Counter>,
     /// When those who grant standing writs last signed anything to this jail.
@@ -253,8 +267,9 @@ impl Memory {
             Record::Anchor(ten) if self.anchor.is_none() => self.anchor = Some(ten),
             Record::Format(_) | Record::Key(_) | Record::Anchor(_) => return None,
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
-            Record::Used { jti, until, by } => {
+            Record::Used { jti, until, by, attests } => {
                 self.used.insert(jti, until);
+                self.attested = self.attested.max(attests);
                 if let Some(SignIn { principal, at }) = by {
                     let known = self.sign_ins.entry(principal).or_insert(at);
                     *known = at.max(*known);
@@ -265,6 +280,12 @@ impl Memory {
             }
             Record::Cosigned { seq, digest, cosignature } => {
                 self.cosigned.insert(seq, (digest, cosignature));
+            }
+            Record::Attested { at, by_witness } => {
+                self.attested = self.attested.max(Some(at));
+                if by_witness {
+                    self.attested_by_others = self.attested_by_others.max(Some(at));
+                }
             }
             Record::Fired { standing, event } => self.counter(standing).on(&event),
             Record::Tree { size, root } => self.tree = Some((size, root)),

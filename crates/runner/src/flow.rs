@@ -1,6 +1,6 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | cosign | checkpoint | start | resume | cancel | approve | test`. The runner opens what was sealed to
+//! `take → charter | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
@@ -69,6 +69,7 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
         let take = Take {
             charter_seq: parts.charter.state().map(|state| state.seq()),
             checkpoint_size: described.checkpoint_size,
+            attested_at: described.attested_at,
             testing: parts.testing.writs(),
         };
         match parts.server.post::<_, RunnerTasks>(&route, &take).await {
@@ -94,6 +95,7 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
         RunnerTask::Checkpoint { size, root, consistency } => {
             sign_tree(parts, size, root, consistency).await;
         }
+        RunnerTask::Attestations { checkpoints } => attest(parts, checkpoints).await,
         RunnerTask::Start { writ, idc, sealed } => start(parts, writ, idc, &sealed).await,
         RunnerTask::TestConnection { writ, idc } => test_connection::begin(parts, writ, idc),
         RunnerTask::Resume { run, writ, idc } => resume(parts, run, writ, idc).await,
@@ -137,6 +139,12 @@ async fn sign_tree(parts: &Parts, size: u64, root: Digest, consistency: Vec<Dige
             tracing::error!(error = %error, "the jail does not sign the audit log's tree");
             tokio::time::sleep(RETRY).await;
         }
+    }
+}
+
+async fn attest(parts: &Parts, checkpoints: Vec<String>) {
+    if let Err(error) = parts.jail.ask(JailRequest::Attest { checkpoints }).await {
+        tracing::warn!(error = %error, "the jail takes no word of other witnesses");
     }
 }
 

@@ -11,10 +11,12 @@ use std::{
 
 use tokio::sync::oneshot;
 use writ_api::{CandidateVerdict, RunnerTask, Take};
-use writ_evidence::{charter::Subject, jws::UnverifiedJws, merkle, writ::Operation};
-use writ_model::{Digest, RunnerGroupId, RunnerId};
+use writ_evidence::{
+    charter::Subject, checkpoint::CheckpointClaims, jws::UnverifiedJws, merkle, writ::Operation,
+};
+use writ_model::{Digest, RunnerGroupId, RunnerId, UnixTime};
 
-use crate::{store::StoreError, tenant::Tenant};
+use crate::{clock, store::StoreError, tenant::Tenant};
 
 /// How long a runner's request is held while there is nothing to do.
 const HOLD: Duration = Duration::from_secs(20);
@@ -65,6 +67,51 @@ impl Verdicts {
     }
 }
 
+/// How often a witness is asked to say how new the charter is, and others are told, in seconds.
+const ATTEST_EVERY_S: u64 = 3600;
+
+/// The newest checkpoint of each witness: its word of how new the charter is. Forgotten by a restart: then
+/// they are asked again.
+#[derive(Default)]
+pub(crate) struct Attestations {
+    newest: Mutex<BTreeMap<RunnerId, Attestation>>,
+}
+
+/// One witness's word.
+struct Attestation {
+    head: Digest,
+    at: UnixTime,
+    compact: String,
+}
+
+impl Attestations {
+    /// Keeps a witness's verified checkpoint.
+    pub(crate) fn take(&self, witness: RunnerId, claims: &CheckpointClaims, compact: &str) {
+        let (head, at, compact) = (claims.charter, claims.at, compact.to_owned());
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.insert(witness, Attestation { head, at, compact });
+    }
+
+    /// Whether a witness has said nothing of this head for a while.
+    fn wants(&self, witness: RunnerId, head: Digest, now: UnixTime) -> bool {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest
+            .get(&witness)
+            .is_none_or(|word| word.head != head || now.since(word.at) >= ATTEST_EVERY_S)
+    }
+
+    /// What others than `runner` have said of this head, newer by a while than what it has been told.
+    fn for_runner(&self, runner: RunnerId, head: Digest, told: Option<UnixTime>) -> Vec<String> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = |at: UnixTime| told.is_none_or(|told| at >= told.plus(ATTEST_EVERY_S));
+        newest
+            .iter()
+            .filter(|(witness, word)| **witness != runner && word.head == head && is_news(word.at))
+            .map(|(_, word)| word.compact.clone())
+            .collect()
+    }
+}
+
 /// Tasks for a runner, at once or after at most 20 s.
 pub(crate) async fn take(
     tenant: &Tenant,
@@ -97,6 +144,10 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
     let Some(enrolled) = charter.runner(runner) else { return Ok(tasks) };
     if charter.is_suspended(&Subject::Runner(runner)) {
         return Ok(tasks);
+    }
+    let checkpoints = tenant.attestations.for_runner(runner, charter.head(), take.attested_at);
+    if !checkpoints.is_empty() {
+        tasks.push(RunnerTask::Attestations { checkpoints });
     }
     let witness = charter.is_witness(runner);
     if witness
@@ -135,7 +186,10 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
         }
     }
     if tasks.is_empty() && witness {
-        tasks.extend(checkpoint(tenant, take.checkpoint_size)?);
+        // Word of how new the charter is, is for others: a tenant of one runner needs none.
+        let others = charter.runners().nth(1).is_some();
+        let wanted = others && tenant.attestations.wants(runner, charter.head(), clock::now());
+        tasks.extend(checkpoint(tenant, take.checkpoint_size, wanted)?);
     }
     Ok(tasks)
 }
@@ -151,9 +205,13 @@ fn peeked(writ: &str) -> Option<Peeked> {
     UnverifiedJws::parse(writ).ok()?.peek().ok()
 }
 
-/// A tree for the witness to sign, if records were added since the last.
-fn checkpoint(tenant: &Tenant, signed: u64) -> Result<Option<RunnerTask>, StoreError> {
-    if tenant.store.audit_size()? == tenant.store.checkpoint_size()? {
+/// A tree for the witness to sign, if records were added since the last, or its word is wanted.
+fn checkpoint(
+    tenant: &Tenant,
+    signed: u64,
+    wanted: bool,
+) -> Result<Option<RunnerTask>, StoreError> {
+    if !wanted && tenant.store.audit_size()? == tenant.store.checkpoint_size()? {
         return Ok(None);
     }
     let leaves = tenant.store.leaves()?;

@@ -336,6 +336,7 @@ fn take_checkpoint(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<(
     }
     let claims = checkpoint::verify(compact, &enrolled.jail_key)
         .map_err(|error| problem_of(400, "checkpoint", &error))?;
+    tenant.attestations.take(runner, &claims, compact);
     tenant.store.put_checkpoint(claims.size, compact).map_err(stored)
 }
 

@@ -11,7 +11,7 @@ use writ_model::TenantId;
 use writ_policy::Policies;
 
 use crate::{
-    dispatch::Verdicts,
+    dispatch::{Attestations, Verdicts},
     http::ProofWindow,
     issuer_keys::IssuerKeys,
     store::{Store, StoreError},
@@ -44,6 +44,7 @@ pub(crate) struct Tenant {
     pub(crate) work: Notify,
     pub(crate) proofs: Mutex<ProofWindow>,
     pub(crate) issuer_keys: IssuerKeys,
+    pub(crate) attestations: Attestations,
 }
 
 impl Tenant {
@@ -77,6 +78,7 @@ impl Tenant {
             work: Notify::new(),
             proofs: Mutex::new(ProofWindow::default()),
             issuer_keys: IssuerKeys::default(),
+            attestations: Attestations::default(),
         })
     }
 

@@ -91,6 +91,10 @@ pub(crate) enum WitnessCommand {
         /// How many of them cosign a change.
         #[arg(long, default_value_t = 1)]
         threshold: u8,
+        /// Seconds that a runner goes on without a word from a person or another witness that names its newest
+        /// entry of the charter: one hour to 90 days; 7 days unless given.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(3600..=7_776_000))]
+        max_staleness: Option<u32>,
         /// How it is signed.
         #[command(flatten)]
         signing: RootSigning,

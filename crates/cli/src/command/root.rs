@@ -54,8 +54,12 @@ fn new_key(file: &Path) -> Result<(), Failure> {
 pub(super) async fn witness(context: &Context, command: WitnessCommand) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     match command {
-        WitnessCommand::Set { runners, threshold, signing } => {
-            let quorum = WitnessQuorum { witnesses: runners.into_iter().collect(), threshold };
+        WitnessCommand::Set { runners, threshold, max_staleness, signing } => {
+            let quorum = WitnessQuorum {
+                witnesses: runners.into_iter().collect(),
+                threshold,
+                max_staleness_s: max_staleness,
+            };
             proposal::root_change(&tenant, Change::WitnessSet(quorum), &signing).await
         }
         WitnessCommand::List => {
@@ -65,6 +69,8 @@ pub(super) async fn witness(context: &Context, command: WitnessCommand) -> Resul
             }
             let (of, needed) = (quorum.witnesses.len(), quorum.threshold);
             output::line(format!("{needed} of {of} cosign"))?;
+            let stale = quorum.max_staleness_s();
+            output::line(format!("stale after {stale} s without a word that names the head"))?;
             quorum.witnesses.iter().try_for_each(|id| output::line(id.to_string()))
         }
     }

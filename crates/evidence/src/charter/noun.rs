@@ -63,6 +63,21 @@ pub struct WitnessQuorum {
     pub witnesses: BTreeSet<RunnerId>,
     /// How many of them cosign a change before it is an entry.
     pub threshold: u8,
+    /// Seconds that a jail goes on accepting without a word from a person or another witness that names its
+    /// newest entry: one hour to 90 days; 7 days unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness_s: Option<u32>,
+}
+
+/// How long a jail goes on accepting unless root keys said otherwise, in seconds.
+const MAX_STALENESS_S: u32 = 7 * 24 * 3600;
+
+impl WitnessQuorum {
+    /// Seconds until a charter that nobody attests is stale (DESIGN §3.3).
+    #[must_use]
+    pub fn max_staleness_s(&self) -> u64 {
+        u64::from(self.max_staleness_s.unwrap_or(MAX_STALENESS_S))
+    }
 }
 
 /// A group of people.

@@ -110,6 +110,8 @@ pub struct CharterState {
     standing: BTreeMap<StandingName, StandingRecord>,
     /// When each who signs changes last did so, as witnesses saw it.
     signed_at: BTreeMap<Principal, UnixTime>,
+    /// When a witness last saw a change fresh; root keys' changes carry no time.
+    attested_at: Option<UnixTime>,
     suspended: BTreeSet<Subject>,
 }
 
@@ -258,6 +260,7 @@ impl CharterState {
             let source = EntryError::Witnesses { valid: 0, needed };
             return Err(FoldError::Entry { seq: self.next(), source });
         };
+        self.attested_at = self.attested_at.max(Some(at));
         for signer in &signers {
             let known = self.signed_at.entry(signer.clone()).or_insert(at);
             *known = at.max(*known);

@@ -47,6 +47,7 @@ impl Jail {
         let (idc, writ) = self.verify_signed(charter, &open.writ, &open.idc, judged_at)?;
         self.check_target(charter, &writ)?;
         let used = self.check_unused(&writ, digest)?;
+        self.check_fresh(charter, self.attests(charter, writ.claims()), now)?;
         let Order::RunStart { res, cnt, inp, authorization_details, .. } = &writ.claims().order
         else {
             return Err(Refusing::signed("writ-operation", "the writ does not start a run"));
@@ -131,7 +132,8 @@ impl Jail {
         }
         let until = claims.exp.plus(2 * CLOCK_SKEW_S);
         let by = self.grantor_signed(claims)?;
-        Ok(Record::Used { jti: claims.jti.clone(), until, by })
+        let attests = self.attests(self.current_charter()?, claims);
+        Ok(Record::Used { jti: claims.jti.clone(), until, by, attests })
     }
 
     /// Notes that somebody who grants standing writs has signed something: that keeps them alive.

@@ -167,6 +167,7 @@ impl Jail {
         let record = self.standing_of(charter, open)?;
         let standing = &record.standing;
         let published = check_bundle(charter, &standing.automation, standing.bundle, &open.bundle)?;
+        self.check_fresh(charter, None, now)?;
         self.check_present(charter, record, now)?;
         let permit = self.policies.decide_standing(charter, &record.grantor, standing)?;
         check_input(standing.parameters, open)?;

@@ -23,6 +23,7 @@ impl Jail {
         &mut self,
         ten: TenantId,
         head: Option<(u64, Digest)>,
+        now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         match self.state.memory().anchor {
             Some(known) if known == ten => {}
@@ -32,7 +33,10 @@ impl Jail {
             }
             None => {
                 let seen = head.map(|(seq, digest)| Record::Head { seq, digest });
-                let records = [Some(Record::Anchor(ten)), seen].into_iter().flatten().collect();
+                // Whoever set the anchor up says how the charter is now.
+                let attested = Record::Attested { at: now, by_witness: false };
+                let records = [Some(Record::Anchor(ten)), seen, Some(attested)];
+                let records = records.into_iter().flatten().collect();
                 self.state.append(records).map_err(state_failed)?;
             }
         }

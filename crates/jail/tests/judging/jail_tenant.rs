@@ -6,7 +6,10 @@ use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 use writ_evidence::{
-    charter::{Change, EntryBody, Genesis, RunnerEnrollment, UnverifiedEntry, sign_root},
+    charter::{
+        Change, EntryBody, Genesis, RunnerEnrollment, UnverifiedEntry, WitnessQuorum, sign_root,
+    },
+    checkpoint::CheckpointClaims,
     digest::sha256,
     idc::{IdcMode, UnverifiedIdc, nonce_for},
     issuer::{IdTokenAlgorithm, Issuer, IssuerClient, IssuerKey},
@@ -50,6 +53,7 @@ pub(crate) struct Login {
 pub(crate) struct JailTenant {
     file: tempfile::NamedTempFile,
     pub(crate) jail: Jail,
+    root: SigningKey,
     issuer: SigningKey,
     entries: Vec<UnverifiedEntry>,
     ten: TenantId,
@@ -63,7 +67,16 @@ fn start(file: &File) -> Jail {
 }
 
 pub(crate) fn ask(jail: &mut Jail, request: JailRequest) -> Result<JailReply, String> {
-    match jail.handle(request) {
+    ask_at(jail, request, now())
+}
+
+/// The same with another clock.
+pub(crate) fn ask_at(
+    jail: &mut Jail,
+    request: JailRequest,
+    at: UnixTime,
+) -> Result<JailReply, String> {
+    match jail.handle(request, at) {
         Handled::Reply(reply) => match *reply {
             JailReply::Refused(refused) => Err(refused.code),
             reply => Ok(reply),
@@ -112,11 +125,12 @@ impl JailTenant {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut jail = start(file.as_file());
         let issuer = random_key();
-        let first = genesis(&random_key(), &issuer, &mut jail);
+        let root = random_key();
+        let first = genesis(&root, &issuer, &mut jail);
         let (ten, head) = (TenantId(first.digest()), first.digest());
         ask(&mut jail, JailRequest::Join { ten, head: None }).unwrap();
         ask(&mut jail, JailRequest::Charter { entries: vec![first.clone()] }).unwrap();
-        Self { file, jail, issuer, entries: vec![first], ten, head, jtis: 0 }
+        Self { file, jail, root, issuer, entries: vec![first], ten, head, jtis: 0 }
     }
 
     pub(crate) fn log_in(&self, sub: &str) -> Login {
@@ -178,6 +192,51 @@ impl JailTenant {
         self.head = entry.digest();
         self.entries.push(entry.clone());
         ask(&mut self.jail, JailRequest::Charter { entries: vec![entry] }).unwrap();
+    }
+
+    /// Root keys say after how many seconds the charter is stale.
+    pub(crate) fn set_max_staleness(&mut self, seconds: u32) {
+        self.set_witnesses(&[RunnerId::from_bits(1)], Some(seconds));
+    }
+
+    /// Root keys name witnesses, one of whom cosigns.
+    pub(crate) fn set_witnesses(&mut self, named: &[RunnerId], max_staleness_s: Option<u32>) {
+        let witnesses = named.iter().copied().collect();
+        let quorum = WitnessQuorum { witnesses, threshold: 1, max_staleness_s };
+        let seq = self.entries.len() as u64;
+        let body = EntryBody { seq, prev: Some(self.head), change: Change::WitnessSet(quorum) };
+        let body = serde_json::to_string(&body).unwrap();
+        let signatures = vec![sign_root(&body, &self.root, &SystemRandom::new()).unwrap()];
+        let entry = UnverifiedEntry::Roots { body, signatures };
+        self.head = entry.digest();
+        self.entries.push(entry.clone());
+        ask(&mut self.jail, JailRequest::Charter { entries: vec![entry] }).unwrap();
+    }
+
+    /// Enrolls another runner, whose jail's key is returned.
+    pub(crate) fn enroll(&mut self, number: u8) -> SigningKey {
+        let key = random_key();
+        let enrollment = RunnerEnrollment {
+            id: RunnerId::from_bits(number.into()),
+            group: RunnerGroupId::from_bits(number.into()),
+            jail_key: key.public().clone(),
+            link_key: random_key().public().clone(),
+            sealing_key: SealingPrivateKey::from_bytes(&[number; 32]).public(),
+        };
+        self.change(Change::RunnerEnroll(Box::new(enrollment)));
+        key
+    }
+
+    /// A checkpoint of a jail's that names the newest entry.
+    pub(crate) fn checkpoint(&self, at: UnixTime) -> CheckpointClaims {
+        CheckpointClaims {
+            ten: self.ten,
+            size: 1,
+            root: self.head,
+            charter: self.head,
+            statements: 0,
+            at,
+        }
     }
 
     /// The jail dies, and its next life is shown the charter.

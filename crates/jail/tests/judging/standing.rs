@@ -1,18 +1,21 @@
 //! Whatever a stolen runner says has fired: only what was granted starts a run, when it is due, once.
 
+use aws_lc_rs::rand::SystemRandom;
 use serde_json::{Value, json};
 use writ_evidence::{
     charter::{Automation, Change, Footprint, Workspace},
+    checkpoint::{self, CheckpointClaims},
     digest::{RunDatum, RunKey, sha256},
+    key::SigningKey,
     standing::StandingWrit,
 };
 use writ_jail_link::{
     CloseRun, CodeResult, DueStanding, Fired, JailReply, JailRequest, OpenStanding, RunKeyText,
 };
-use writ_model::{Digest, RunId, RunnerGroupId, StandingName, UnixTime};
+use writ_model::{Digest, RunId, RunnerGroupId, RunnerId, StandingName, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
-use crate::jail_tenant::{JailTenant, ask, now};
+use crate::jail_tenant::{JailTenant, ask, ask_at, now};
 
 const BUNDLE: &str = "bundle";
 const INPUT: &str = r#"{"number":42}"#;
@@ -178,4 +181,72 @@ fn a_standing_writ_ends_with_what_it_rests_on() {
 
     granted.tenant.change(Change::StandingRevoke(name()));
     assert_eq!(granted.refused(|_| ()), "standing-unknown");
+}
+
+#[test]
+fn a_standing_writ_lapses_once_its_grantor_has_signed_nothing_for_14_days() {
+    const DAY: u64 = 24 * 3600;
+    let mut granted = Granted::new();
+    // Root keys allow the charter to be older than a grantor may be away.
+    let mut lasting = standing(granted.first);
+    lasting["expires_at"] = json!(now().plus(60 * DAY));
+    lasting["bounds"]["max_runs"] = json!(100);
+    granted.grant(lasting);
+    granted.tenant.set_max_staleness(u32::try_from(60 * DAY).unwrap());
+    let first = granted.first;
+    let mut fire_at = |at: UnixTime| {
+        let open = JailRequest::OpenStanding(Box::new(Granted::open(at)));
+        ask_at(&mut granted.tenant.jail, open, at).map(drop)
+    };
+
+    let last = UnixTime(first.0 + 14 * DAY - 60);
+    assert_eq!(fire_at(last), Ok(()));
+    assert_eq!(fire_at(last.plus(120)), Err("standing-grantor-absent".to_owned()));
+}
+
+#[test]
+fn nothing_fires_under_a_charter_that_nobody_has_attested_for_too_long() {
+    const DAY: u64 = 24 * 3600;
+    let mut granted = Granted::new();
+    let mut lasting = standing(granted.first);
+    lasting["expires_at"] = json!(now().plus(60 * DAY));
+    granted.grant(lasting);
+    let first = granted.first;
+    let mut fire_at = |at: UnixTime| {
+        let open = JailRequest::OpenStanding(Box::new(Granted::open(at)));
+        ask_at(&mut granted.tenant.jail, open, at).map(drop)
+    };
+
+    let last = UnixTime(first.0 + 7 * DAY - 60);
+    assert_eq!(fire_at(last), Ok(()));
+    assert_eq!(fire_at(last.plus(120)), Err("charter-stale".to_owned()));
+}
+
+#[test]
+fn another_witness_attests_the_charter_and_nobody_else_does() {
+    const DAY: u64 = 24 * 3600;
+    let mut granted = Granted::new();
+    let mut lasting = standing(granted.first);
+    lasting["expires_at"] = json!(now().plus(60 * DAY));
+    granted.grant(lasting);
+    let (witness, stranger) = (granted.tenant.enroll(2), granted.tenant.enroll(3));
+    granted.tenant.set_witnesses(&[RunnerId::from_bits(1), RunnerId::from_bits(2)], None);
+    let fire_at = UnixTime(granted.first.0 + 9 * DAY);
+    let word = granted.tenant.checkpoint(UnixTime(fire_at.0 - DAY));
+    let older = CheckpointClaims { charter: Digest::from_bytes([7; 32]), ..word.clone() };
+    let early = CheckpointClaims { at: fire_at.plus(DAY), ..word.clone() };
+    let foreign = CheckpointClaims { ten: TenantId(Digest::from_bytes([7; 32])), ..word.clone() };
+    let mut fires_after = |by: &SigningKey, word: &CheckpointClaims| {
+        let checkpoints = vec![checkpoint::sign(word, by, &SystemRandom::new()).unwrap()];
+        ask_at(&mut granted.tenant.jail, JailRequest::Attest { checkpoints }, fire_at).unwrap();
+        let open = JailRequest::OpenStanding(Box::new(Granted::open(fire_at)));
+        ask_at(&mut granted.tenant.jail, open, fire_at).map(drop)
+    };
+
+    let stale = Err("charter-stale".to_owned());
+    assert_eq!(fires_after(&stranger, &word), stale, "no witness");
+    assert_eq!(fires_after(&witness, &older), stale, "another head");
+    assert_eq!(fires_after(&witness, &early), stale, "from the future");
+    assert_eq!(fires_after(&witness, &foreign), stale, "another tenant");
+    assert_eq!(fires_after(&witness, &word), Ok(()));
 }

@@ -29,6 +29,7 @@ impl CharterState {
             witnesses: WitnessQuorum {
                 witnesses: BTreeSet::from([genesis.runner.id]),
                 threshold: 1,
+                max_staleness_s: None,
             },
             issuers: genesis.issuers,
             runners: BTreeMap::from([(genesis.runner.id, genesis.runner)]),
@@ -42,6 +43,7 @@ impl CharterState {
             automations: BTreeMap::new(),
             standing: BTreeMap::new(),
             signed_at: BTreeMap::new(),
+            attested_at: None,
             suspended: BTreeSet::new(),
         }
     }

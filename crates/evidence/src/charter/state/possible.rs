@@ -18,6 +18,8 @@ use crate::{
 
 /// Most root keys, and most witnesses.
 const QUORUM_MAX: usize = 16;
+/// Seconds after which a charter may be said to be stale.
+const STALENESS_S: std::ops::RangeInclusive<u32> = 3600..=90 * 24 * 3600;
 /// Most members of one group.
 const MEMBERS_MAX: usize = 10_000;
 
@@ -70,7 +72,10 @@ impl CharterState {
     }
 
     fn check_quorum(&self, quorum: &WitnessQuorum) -> Result<(), &'static str> {
-        let WitnessQuorum { witnesses, threshold } = quorum;
+        let WitnessQuorum { witnesses, threshold, max_staleness_s } = quorum;
+        if max_staleness_s.is_some_and(|seconds| !STALENESS_S.contains(&seconds)) {
+            return Err("a charter is stale after one hour to 90 days");
+        }
         if !witnesses.iter().all(|id| self.runners.contains_key(id)) {
             return Err("a witness is the jail of an enrolled runner");
         }

@@ -210,6 +210,12 @@ impl CharterState {
         })
     }
 
+    /// When a witness last saw a change fresh: the charter is no older than that.
+    #[must_use]
+    pub const fn attested_at(&self) -> Option<UnixTime> {
+        self.attested_at
+    }
+
     /// When somebody last signed a change, as a witness saw it.
     #[must_use]
     pub fn last_signed(&self, principal: &Principal) -> Option<UnixTime> {
