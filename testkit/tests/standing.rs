@@ -56,6 +56,21 @@ async fn webhook(world: &World, path: &str, more: &[&str]) -> String {
     address.trim().to_owned()
 }
 
+/// Waits until runner and jail have folded the charter as it is now.
+fn until_folded(world: &World) {
+    let log: Value =
+        serde_json::from_str(&world.writ(&["--json", "charter", "log"]).unwrap()).unwrap();
+    let entries = log.as_array().unwrap().len();
+    let kept = world.folder.join(".writ/runner/charter.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while fs::read_to_string(&kept).unwrap().lines().count() < entries {
+        assert!(Instant::now() < deadline, "{}", world.log().unwrap());
+        thread::sleep(Duration::from_millis(20));
+    }
+    // The runner shows the jail right after it has written.
+    thread::sleep(Duration::from_millis(300));
+}
+
 async fn until_heard(world: &World, address: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while send(address, "{}", None).await.0 != 401 {
@@ -267,20 +282,25 @@ async fn a_standing_writ_lapses_with_what_it_rests_on_and_is_renewed_by_signing_
     until_ended(&world, 1);
 
     publish(&world, &ECHO.replace("said: true", "said: again"));
+    until_folded(&world);
     assert_eq!(code(&genuine(&address, &body()).await), (403, "bundle-not-published"));
     let shown = world.writ(&["standing", "show", "secops/hook"]).unwrap();
     assert!(shown.contains("lapsed: the automation was published anew"), "{shown}");
     world.writ(&["--session", "ada", "standing", "renew", "secops/hook", "--yes"]).unwrap();
+    until_folded(&world);
     assert_eq!(genuine(&address, &body()).await.0, 202);
     until_ended(&world, 2);
 
     world.writ(&["suspend", "--user", "ada"]).unwrap();
+    until_folded(&world);
     assert_eq!(code(&genuine(&address, &body()).await), (403, "suspended"));
     world.writ(&["restore", "--user", "ada"]).unwrap();
+    until_folded(&world);
     assert_eq!(genuine(&address, &body()).await.0, 202);
     until_ended(&world, 3);
 
     world.writ(&["binding", "remove", "--subject", "ada", "--role", "builder"]).unwrap();
+    until_folded(&world);
     assert_eq!(code(&genuine(&address, &body()).await), (403, "policy-denied"));
     let refused = world
         .refused(

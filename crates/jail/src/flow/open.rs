@@ -13,7 +13,7 @@ use writ_jail_link::{CloseRun, JailReply, OpenRun, ReopenRun, ResumeRun};
 use writ_model::{AutomationName, Digest, RunId, UnixTime, limits::CLOCK_SKEW_S};
 use writ_policy::{GoingOn, Right};
 
-use super::{Jail, Refusing};
+use super::{Jail, Refusing, staleness::attests};
 use crate::{
     runs::AcceptedRun,
     state::{Record, SignIn},
@@ -47,7 +47,7 @@ impl Jail {
         let (idc, writ) = self.verify_signed(charter, &open.writ, &open.idc, judged_at)?;
         self.check_target(charter, &writ)?;
         let used = self.check_unused(&writ, digest)?;
-        self.check_fresh(charter, self.attests(charter, writ.claims()), now)?;
+        self.check_fresh(charter, attests(charter, writ.claims()), now)?;
         let Order::RunStart { res, cnt, inp, authorization_details, .. } = &writ.claims().order
         else {
             return Err(Refusing::signed("writ-operation", "the writ does not start a run"));
@@ -132,7 +132,7 @@ impl Jail {
         }
         let until = claims.exp.plus(2 * CLOCK_SKEW_S);
         let by = self.grantor_signed(claims)?;
-        let attests = self.attests(self.current_charter()?, claims);
+        let attests = attests(self.current_charter()?, claims);
         Ok(Record::Used { jti: claims.jti.clone(), until, by, attests })
     }
 

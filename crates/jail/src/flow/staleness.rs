@@ -18,12 +18,12 @@ use writ_model::{UnixTime, limits::CLOCK_SKEW_S};
 use super::{Jail, Refusing};
 use crate::state::Record;
 
-impl Jail {
-    /// When a verified writ attests the charter as this jail has it, if it does.
-    pub(super) fn attests(&self, charter: &CharterState, claims: &WritClaims) -> Option<UnixTime> {
-        (claims.charter == charter.head()).then_some(claims.iat)
-    }
+/// When a verified writ attests the charter as this jail has it, if it does.
+pub(super) fn attests(charter: &CharterState, claims: &WritClaims) -> Option<UnixTime> {
+    (claims.charter == charter.head()).then_some(claims.iat)
+}
 
+impl Jail {
     /// Refuses to accept anything under a charter that nobody has attested for too long.
     pub(super) fn check_fresh(
         &self,
