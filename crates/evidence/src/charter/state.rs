@@ -74,7 +74,7 @@ pub struct PublishedAutomation {
 }
 
 /// The folded charter.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CharterState {
     ten: TenantId,
     seq: u64,
@@ -224,15 +224,21 @@ impl CharterState {
         let needed = usize::from(self.witnesses.threshold);
         let seen = check_cosignatures(cosignatures, self.witness_keys(), needed, expected)
             .map_err(|source| FoldError::Entry { seq: self.next(), source })?;
-        // Each witness judged for itself, at its own time: whoever comes later judges at each.
-        let mut judged = None;
+        // Each witness judged for itself, at its own time: whoever comes later judges at each, and as many
+        // as must have found the signers fresh.
+        let (mut judged, mut refused) = (Vec::new(), None);
         for at in seen {
-            judged = Some(self.judge(entry, TokenKeys::Witnessed, at, may)?);
+            match self.judge(entry, TokenKeys::Witnessed, at, may) {
+                Ok(one) => judged.push(one),
+                Err(error) => refused = refused.or(Some(error)),
+            }
         }
-        let Some(Judged { signer, change }) = judged else {
-            let source = EntryError::Witnesses { valid: 0, needed };
-            return Err(FoldError::Entry { seq: self.next(), source });
-        };
+        let source = EntryError::Witnesses { valid: judged.len(), needed };
+        let too_few = FoldError::Entry { seq: self.next(), source };
+        if judged.len() < needed {
+            return Err(refused.unwrap_or(too_few));
+        }
+        let Some(Judged { signer, change }) = judged.pop() else { return Err(too_few) };
         self.apply(change, Some(signer));
         self.advance(entry);
         Ok(())
