@@ -397,6 +397,17 @@ fn a_corrupt_witness_stops_nothing_that_enough_others_cosigned_and_stands_in_for
     assert_eq!(judge(&[(1, &claims), (1, &claims)]), Err("charter-witness"));
     assert_eq!(judge(&[(0, &of_another), (1, &claims), (2, &claims)]), Ok(()));
     assert_eq!(judge(&[(0, &stale), (1, &claims), (2, &claims)]), Ok(()));
+
+    // That one witness came late is never the reason where another one says more.
+    let login = tenant.log_in("bob", NOON).unwrap();
+    candidate = tenant.candidate(&login, bind_person("bob", Role::Owner), NOON).unwrap();
+    let claims = CosignatureClaims { digest: candidate.digest(), ..claims };
+    let stale = CosignatureClaims { at: NOON.plus(7200), ..claims.clone() };
+    for (first, second) in [(&stale, &claims), (&claims, &stale)] {
+        with(&mut candidate, &[(0, first), (1, second), (2, &claims)]);
+        let refused = tenant.state.clone().append(&candidate, &policies).unwrap_err();
+        assert_eq!(refused.code(), "policy-denied");
+    }
 }
 
 #[test]

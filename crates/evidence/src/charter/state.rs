@@ -226,11 +226,15 @@ impl CharterState {
             .map_err(|source| FoldError::Entry { seq: self.next(), source })?;
         // Each witness judged for itself, at its own time: whoever comes later judges at each, and as many
         // as must have found the signers fresh.
-        let (mut judged, mut refused) = (Vec::new(), None);
+        let (mut judged, mut refused): (Vec<Judged>, Option<FoldError>) = (Vec::new(), None);
         for at in seen {
             match self.judge(entry, TokenKeys::Witnessed, at, may) {
                 Ok(one) => judged.push(one),
-                Err(error) => refused = refused.or(Some(error)),
+                // That one witness came late says less than why it is refused at the others' times.
+                Err(error) if matches!(refused, None | Some(FoldError::Entry { .. })) => {
+                    refused = Some(error);
+                }
+                Err(_) => {}
             }
         }
         let source = EntryError::Witnesses { valid: judged.len(), needed };
