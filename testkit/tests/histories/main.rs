@@ -22,6 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     env,
     ops::Range,
+    panic::{self, AssertUnwindSafe},
     thread,
     time::Instant,
 };
@@ -276,7 +277,7 @@ pub(crate) fn on_threads<T: Send>(
     let share = |first: usize| {
         let stage = Stage::new();
         let own = seeds.clone().skip(first).step_by(threads);
-        own.map(|seed| play(&stage, seed)).collect::<Result<Vec<T>, String>>()
+        own.map(|seed| named(seed, || play(&stage, seed))).collect::<Result<Vec<T>, String>>()
     };
     let share = &share;
     let played: Result<Vec<Vec<T>>, String> = thread::scope(|scope| {
@@ -285,6 +286,12 @@ pub(crate) fn on_threads<T: Send>(
     });
     let replay = "WRIT_HISTORY=<seed> plays it alone";
     played.unwrap_or_else(|why| panic!("{why}\n{replay}")).into_iter().flatten().collect()
+}
+
+/// Names the seed of a panic, too.
+fn named<T>(seed: u64, play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(play))
+        .unwrap_or_else(|_| Err(format!("seed {seed}: the panic above")))
 }
 
 #[test]
