@@ -2,10 +2,11 @@
 //!
 //! Read: `world` (a `writ dev` of its own, driven through the command line), `installation` (what `writ init`
 //! founds, with TLS), `github_stand_in`, `hostile` (a control plane that relays what it should not), `keys`
-//! (logins of a test's own making), `webhook_examples`.
+//! (logins of a test's own making), `charter_model` (a second model of the charter), `webhook_examples`.
 
 #![expect(clippy::indexing_slicing, reason = "a stand-in reads JSON that tests sent")]
 
+pub mod charter_model;
 pub mod foreign;
 pub mod github_stand_in;
 pub mod hostile;

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::rand::SystemRandom;
 use writ_evidence::{
     charter::{
-        Binding, Change, FoldError, Group, PackAcknowledgement, PackWithdrawal, RootKeys,
-        RunnerEnrollment, Scope, Subject, UnverifiedEntry, WitnessQuorum, Workspace,
+        Binding, Change, CosignatureClaims, FoldError, Group, PackAcknowledgement, PackWithdrawal,
+        RootKeys, RunnerEnrollment, Scope, Subject, UnverifiedEntry, WitnessQuorum, Workspace,
+        sign_cosignature,
     },
     digest::sha256,
     key::SigningKey,
@@ -152,6 +154,24 @@ fn while_the_tenant_is_suspended_nothing_changes_but_by_an_owner_who_restores_it
 }
 
 #[test]
+fn a_suspended_workspace_is_not_changed_until_it_is_restored() {
+    let (mut tenant, policies) = tenant();
+    let name = || "lab".parse().unwrap();
+    let listing = || {
+        let secret_paths = vec!["local:lab/*".to_owned(), "local:other/*".to_owned()];
+        Change::WorkspaceSet(Workspace { name: name(), secret_paths })
+    };
+    let lab = Subject::Workspace(name());
+    tenant.change("ada", Change::SubjectSuspend(lab.clone()), &policies).unwrap();
+
+    let refused = tenant.change("owner", listing(), &policies).unwrap_err();
+
+    assert_eq!(code(&refused), "suspended");
+    tenant.change("ada", Change::SubjectRestore(lab), &policies).unwrap();
+    tenant.change("owner", listing(), &policies).unwrap();
+}
+
+#[test]
 fn only_an_owner_stops_an_owner_and_never_the_last_one() {
     let (mut tenant, policies) = tenant();
     let owner = |sub: &str| Change::SubjectSuspend(Subject::User(person(sub)));
@@ -240,6 +260,28 @@ fn where_a_credential_goes_takes_two_people_once_there_are_two_administrators() 
 }
 
 #[test]
+fn to_reach_less_than_before_takes_one_signer() {
+    let (mut tenant, policies) = tenant();
+    let (first, second) =
+        (tenant.log_in("owner", NOON).unwrap(), tenant.log_in("ada", NOON).unwrap());
+    let mut wide = connection("api.github.example", "local:lab/github");
+    wide.hosts[0].plaintext = true;
+    wide.allow_cidrs.push("10.0.0.0/8".parse().unwrap());
+    let mut narrow = wide.clone();
+    narrow.hosts[0].plaintext = false;
+    narrow.allow_cidrs[0] = "10.1.0.0/16".parse().unwrap();
+    let candidate = tenant.candidate(&first, Change::ConnectionSet(wide.clone()), NOON);
+    let mut candidate = candidate.unwrap();
+    tenant.sign_too(&mut candidate, &second, NOON).unwrap();
+    tenant.admit(candidate, NOON, &policies).unwrap();
+
+    tenant.change("ada", Change::ConnectionSet(narrow), &policies).unwrap();
+
+    let back = tenant.change("ada", Change::ConnectionSet(wide), &policies).unwrap_err();
+    assert_eq!(code(&back), "charter-second-signer");
+}
+
+#[test]
 fn a_second_signature_cannot_be_taken_off_or_exchanged_afterwards() {
     let (mut tenant, policies) = tenant();
     let (first, second) =
@@ -318,6 +360,60 @@ fn a_change_counts_with_as_many_witnesses_as_root_keys_asked_for() {
     assert!(tenant.change("owner", bind_person("dee", Role::Viewer), &policies).is_err());
     tenant.root_change(quorum(&[2], 1)).unwrap();
     tenant.change("owner", bind_person("dee", Role::Viewer), &policies).unwrap();
+}
+
+#[test]
+fn a_corrupt_witness_stops_nothing_that_enough_others_cosigned_and_stands_in_for_nobody() {
+    let (mut tenant, policies) = tenant();
+    let ids: BTreeSet<_> = (1..=3).map(RunnerId::from_bits).collect();
+    for number in [2, 3] {
+        let (jail, enrollment) = runner(number);
+        let enroll = Change::RunnerEnroll(Box::new(enrollment));
+        tenant.change("owner", enroll, &policies).unwrap();
+        tenant.witnesses.push(jail);
+    }
+    tenant
+        .root_change(Change::WitnessSet(WitnessQuorum {
+            witnesses: ids,
+            threshold: 2,
+            max_staleness_s: None,
+        }))
+        .unwrap();
+    let login = tenant.log_in("owner", NOON).unwrap();
+    let bind = bind_person("cyd", Role::Viewer);
+    let mut candidate = tenant.candidate(&login, bind, NOON).unwrap();
+    let claims = tenant.state.admit(&candidate, &tenant.keys, NOON, &policies).unwrap();
+    let of_another = CosignatureClaims { digest: sha256(b"another"), ..claims.clone() };
+    let stale = CosignatureClaims { at: NOON.plus(7200), ..claims.clone() };
+    let with = |entry: &mut UnverifiedEntry, all: &[(usize, &CosignatureClaims)]| {
+        let UnverifiedEntry::Writ { cosignatures, .. } = entry else { panic!("by root keys") };
+        let sign = |(who, claims): &(usize, &CosignatureClaims)| {
+            let random = SystemRandom::new();
+            sign_cosignature(claims, &tenant.witnesses[*who], &random).unwrap()
+        };
+        *cosignatures = all.iter().map(sign).collect();
+    };
+    let mut judge = |all: &[(usize, &CosignatureClaims)]| {
+        with(&mut candidate, all);
+        tenant.state.clone().append(&candidate, &policies).map_err(|error| error.code())
+    };
+
+    assert_eq!(judge(&[(0, &of_another), (1, &claims)]), Err("charter-cosignature"));
+    assert_eq!(judge(&[(0, &stale), (1, &claims)]), Err("idc-stale"));
+    assert_eq!(judge(&[(1, &claims), (1, &claims)]), Err("charter-witness"));
+    assert_eq!(judge(&[(0, &of_another), (1, &claims), (2, &claims)]), Ok(()));
+    assert_eq!(judge(&[(0, &stale), (1, &claims), (2, &claims)]), Ok(()));
+
+    // That one witness came late is never the reason where another one says more.
+    let login = tenant.log_in("bob", NOON).unwrap();
+    candidate = tenant.candidate(&login, bind_person("bob", Role::Owner), NOON).unwrap();
+    let claims = CosignatureClaims { digest: candidate.digest(), ..claims };
+    let stale = CosignatureClaims { at: NOON.plus(7200), ..claims.clone() };
+    for (first, second) in [(&stale, &claims), (&claims, &stale)] {
+        with(&mut candidate, &[(0, first), (1, second), (2, &claims)]);
+        let refused = tenant.state.clone().append(&candidate, &policies).unwrap_err();
+        assert_eq!(refused.code(), "policy-denied");
+    }
 }
 
 #[test]

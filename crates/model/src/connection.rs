@@ -128,6 +128,12 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// Whether every address of `other` lies in the range.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
     /// Whether `ip` lies in the range. A v4 range never covers a v6 address, mapped or not.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -197,5 +203,18 @@ mod tests {
         assert!(!range.contains("::ffff:127.0.0.1".parse().unwrap()));
         let all: Cidr = "0.0.0.0/0".parse().unwrap();
         assert!(all.contains("203.0.113.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_range_covers_what_is_within_it_and_nothing_wider_or_beside() {
+        let covers = |outer: &str, inner: &str| {
+            outer.parse::<Cidr>().unwrap().covers(&inner.parse().unwrap())
+        };
+        assert!(covers("10.0.0.0/8", "10.0.0.0/8"));
+        assert!(covers("10.0.0.0/8", "10.1.0.0/16"));
+        assert!(!covers("10.1.0.0/16", "10.0.0.0/8"));
+        assert!(!covers("10.0.0.0/8", "11.0.0.0/16"));
+        assert!(!covers("0.0.0.0/0", "fd00::/8"));
+        assert!(covers("fd00::/8", "fd00:1::/32"));
     }
 }

@@ -33,6 +33,10 @@ pub(crate) fn check_running(
     if let Some(workspace) = right.workspace() {
         charter.check_running(&Subject::Workspace(workspace.clone()))?;
     }
+    // Managed from the tenant's scope, so that it is not `workspace()` of the right.
+    if let Right::WorkspaceManage(name) = right {
+        charter.check_running(&Subject::Workspace((*name).clone()))?;
+    }
     if let Right::ConnectionUse(name) = right {
         charter.check_running(&Subject::Connection((*name).clone()))?;
     }

@@ -100,7 +100,7 @@ pub enum EntryError {
         /// Needed ones.
         needed: usize,
     },
-    /// A cosignature is over another entry or does not verify.
+    /// A witness's cosignature is over another entry or does not verify, and too few are left.
     #[error("cosignature is refused")]
     Cosignature,
 }
@@ -220,7 +220,9 @@ pub(super) fn check_writ(
     Ok(idc)
 }
 
-/// Verifies the cosignatures over an entry; returns when each of `needed` distinct witnesses made its own.
+/// Verifies the cosignatures over an entry; returns when each of at least `needed` distinct witnesses made
+/// its own. A witness's first counts. What others say beside them, another witness's bad cosignature
+/// included, harms nothing: one corrupt witness of several must not stop what enough of them cosigned.
 pub(super) fn check_cosignatures<'w>(
     cosignatures: &[String],
     witnesses: impl Iterator<Item = &'w PublicKey>,
@@ -229,24 +231,27 @@ pub(super) fn check_cosignatures<'w>(
 ) -> Result<Vec<UnixTime>, EntryError> {
     let witnesses: BTreeMap<String, &PublicKey> =
         witnesses.map(|key| (key.thumbprint().to_string(), key)).collect();
-    let mut made: BTreeMap<String, UnixTime> = BTreeMap::new();
+    let mut said: BTreeMap<String, Option<UnixTime>> = BTreeMap::new();
     for compact in cosignatures {
-        let jws = UnverifiedJws::parse(compact).map_err(|_| EntryError::Cosignature)?;
+        let Ok(jws) = UnverifiedJws::parse(compact) else { continue };
         let kid = jws.kid().unwrap_or_default().to_owned();
         let Some(witness) = witnesses.get(&kid) else { continue };
-        let claims: CosignatureClaims = jws
-            .verify(ObjectType::Cosignature, witness)
-            .and_then(|verified| verified.claims())
-            .map_err(|_: JwsError| EntryError::Cosignature)?;
-        if claims != expected(claims.at) {
-            return Err(EntryError::Cosignature);
+        if said.contains_key(&kid) {
+            continue;
         }
-        made.insert(kid, claims.at);
+        let claims: Result<CosignatureClaims, JwsError> =
+            jws.verify(ObjectType::Cosignature, witness).and_then(|verified| verified.claims());
+        let at = claims.ok().filter(|claims| *claims == expected(claims.at)).map(|one| one.at);
+        said.insert(kid, at);
     }
-    if needed == 0 || made.len() < needed {
-        return Err(EntryError::Witnesses { valid: made.len(), needed });
+    let made: Vec<UnixTime> = said.values().copied().flatten().collect();
+    if needed > 0 && made.len() >= needed {
+        return Ok(made);
     }
-    Ok(made.into_values().collect())
+    if made.len() < said.len() {
+        return Err(EntryError::Cosignature);
+    }
+    Err(EntryError::Witnesses { valid: made.len(), needed })
 }
 
 /// Signs an entry's body with a root key.

@@ -88,7 +88,7 @@ pub struct StandingRecord {
 }
 
 /// The folded charter.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CharterState {
     ten: TenantId,
     seq: u64,
@@ -250,16 +250,27 @@ impl CharterState {
         let needed = usize::from(self.witnesses.threshold);
         let seen = check_cosignatures(cosignatures, self.witness_keys(), needed, expected)
             .map_err(|source| FoldError::Entry { seq: self.next(), source })?;
-        // Each witness judged for itself, at its own time: whoever comes later judges at each.
-        let latest = seen.iter().max().copied();
-        let mut judged = None;
+        // Each witness judged for itself, at its own time: whoever comes later judges at each, and as many
+        // as must have found the signers fresh.
+        let mut judged: Vec<(UnixTime, Judged)> = Vec::new();
+        let mut refused: Option<FoldError> = None;
         for at in seen {
-            judged = Some(self.judge(entry, TokenKeys::Witnessed, at, may)?);
+            match self.judge(entry, TokenKeys::Witnessed, at, may) {
+                Ok(one) => judged.push((at, one)),
+                // That one witness came late says less than why it is refused at the others' times.
+                Err(error) if matches!(refused, None | Some(FoldError::Entry { .. })) => {
+                    refused = Some(error);
+                }
+                Err(_) => {}
+            }
         }
-        let (Some(Judged { signers, change }), Some(at)) = (judged, latest) else {
-            let source = EntryError::Witnesses { valid: 0, needed };
-            return Err(FoldError::Entry { seq: self.next(), source });
-        };
+        let source = EntryError::Witnesses { valid: judged.len(), needed };
+        let too_few = FoldError::Entry { seq: self.next(), source };
+        if judged.len() < needed {
+            return Err(refused.unwrap_or(too_few));
+        }
+        let latest = judged.into_iter().max_by_key(|(at, _)| *at);
+        let Some((at, Judged { signers, change })) = latest else { return Err(too_few) };
         self.attested_at = self.attested_at.max(Some(at));
         for signer in &signers {
             let known = self.signed_at.entry(signer.clone()).or_insert(at);

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_model::{Connection, Grantee, Principal, Role, WorkspaceName};
+use writ_model::{Cidr, Connection, ConnectionHost, Grantee, Principal, Role, WorkspaceName};
 
 use super::CharterState;
 use crate::{
@@ -49,10 +49,19 @@ impl CharterState {
         if kept.kind != connection.kind {
             return Some("the credential goes into another place of a request");
         }
-        if !connection.hosts.iter().all(|host| kept.hosts.contains(host)) {
+        // To give plaintext up, or part of a range, is no new place for the credential.
+        let reached = |host: &ConnectionHost| {
+            kept.hosts.iter().any(|known| {
+                known.host == host.host
+                    && known.port == host.port
+                    && (known.plaintext || !host.plaintext)
+            })
+        };
+        if !connection.hosts.iter().all(reached) {
             return Some("the connection reaches a host, or a host in plaintext, that it did not");
         }
-        if !connection.allow_cidrs.iter().all(|range| kept.allow_cidrs.contains(range)) {
+        let allowed = |range: &Cidr| kept.allow_cidrs.iter().any(|known| known.covers(range));
+        if !connection.allow_cidrs.iter().all(allowed) {
             return Some("the connection allows an address range that it did not");
         }
         None

@@ -1,0 +1,204 @@
+//! Whose signatures count: root keys, people whose identity provider vouches for them, witnesses.
+//!
+//! In: what was signed, by whom, when. Out: whether it is enough, and what stands against the signers.
+//! Not here: what a right is (`rights`).
+
+use std::collections::BTreeSet;
+
+use writ_evidence::{
+    charter::{Binding, Change, Scope, Subject},
+    issuer::{IdTokenAlgorithm, Issuer, IssuerClient, IssuerPublicKey},
+    key::{Algorithm, PublicKey},
+    writ::Operation,
+};
+use writ_model::{Cidr, Connection, Grantee, Principal, Role, UnixTime};
+
+use super::{Asker, Cosigned, Login, Model, Over, Reason, RootSignature, Signature};
+
+/// How far two clocks may be apart (DESIGN §3).
+const CLOCKS_S: u64 = 60;
+/// How long a writ may live (DESIGN §3.2).
+const WRIT_S: u64 = 300;
+
+impl Model {
+    /// k of n root keys signed this step.
+    pub(super) fn enough_roots(&self, signatures: &[RootSignature]) -> bool {
+        let signed = |root: &&PublicKey| {
+            signatures.iter().any(|signature| signature.over_this && signature.by == **root)
+        };
+        let enough = self.roots.keys.iter().filter(signed).collect::<BTreeSet<_>>().len();
+        enough >= usize::from(self.roots.threshold)
+    }
+
+    /// k witnesses that the state before names verified it while every signer was fresh, and cosigned.
+    /// A witness says one thing, the first; what others say beside them counts for nothing, and harms nothing.
+    pub(super) fn enough_witnesses(&self, signers: &[Signature], cosigned: &[Cosigned]) -> bool {
+        let saw_it = |jail: &PublicKey| {
+            let first = cosigned.iter().find(|one| one.by == *jail).filter(|one| one.over_this);
+            let count = |at| signers.iter().all(|signer| self.counts(signer, at, None));
+            first.is_some_and(|one| count(one.at))
+        };
+        let seen = self.witnesses_now().filter(|jail| saw_it(jail)).count();
+        !signers.is_empty() && seen >= usize::from(self.witnesses.threshold)
+    }
+
+    /// The jails that are witnesses now: named by root keys, enrolled, not suspended.
+    fn witnesses_now(&self) -> impl Iterator<Item = &PublicKey> {
+        let named = self.runners.iter().filter(|runner| {
+            self.witnesses.witnesses.contains(&runner.id)
+                && !self.is_suspended(&Subject::Runner(runner.id))
+        });
+        named.map(|runner| &runner.jail_key)
+    }
+
+    /// As many witnesses as must cosign, if there are so many, and `more`.
+    pub fn cosigners(&self, more: usize) -> impl Iterator<Item = PublicKey> {
+        self.witnesses_now().take(usize::from(self.witnesses.threshold) + more).cloned()
+    }
+
+    /// Whether a person's signature counts at a time, for somebody who has fetched these keys of issuers;
+    /// `None` is whoever comes later.
+    #[must_use]
+    pub fn counts(
+        &self,
+        signature: &Signature,
+        at: UnixTime,
+        fetched: Option<&[PublicKey]>,
+    ) -> bool {
+        let Signature { login, signed_at, lives_s, over } = signature;
+        let in_time = *lives_s > 0
+            && *lives_s <= WRIT_S
+            && signed_at.0 <= at.0 + CLOCKS_S
+            && at.0 < signed_at.0 + lives_s + CLOCKS_S;
+        *over == Over::This && in_time && self.vouches(login, at, fetched)
+    }
+
+    /// Whether an issuer of the charter vouches for a login at a time, and lets it change the charter.
+    fn vouches(&self, login: &Login, at: UnixTime, fetched: Option<&[PublicKey]>) -> bool {
+        let Some(issuer) = self.issuer(&login.person) else { return false };
+        let client = issuer.clients.iter().find(|client| client.client_id == login.client);
+        let listed = |client: &IssuerClient| client.operations.contains(&Operation::CharterAppend);
+        let algorithm = match login.issuer_key.algorithm() {
+            Algorithm::Es256 => IdTokenAlgorithm::Es256,
+            Algorithm::EdDsa => IdTokenAlgorithm::EdDsa,
+        };
+        // Whoever comes later believes history on the cosignatures where the issuer's keys are fetched.
+        let pinned = issuer
+            .keys
+            .iter()
+            .any(|key| matches!(&key.jwk, IssuerPublicKey::Curve(key) if *key == login.issuer_key));
+        let believed = fetched.is_none_or(|keys| keys.contains(&login.issuer_key));
+        let fresh_until = login.exp.0.min(login.iat.0 + issuer.max_age_s);
+        client.is_some_and(listed)
+            && issuer.algorithms.contains(&algorithm)
+            && (pinned || (issuer.jwks.is_some() && believed))
+            && login.iat.0 <= at.0 + CLOCKS_S
+            && at.0 < fresh_until.min(login.iat.0 + issuer.session_max_s) + CLOCKS_S
+    }
+
+    fn issuer(&self, person: &Principal) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.iss == person.iss)
+    }
+
+    /// Who asks with a login: the groups of the token count where the charter says which claim lists them.
+    #[must_use]
+    pub fn asker(&self, login: &Login) -> Asker {
+        let lists = self.issuer(&login.person).is_some_and(|issuer| issuer.groups_claim.is_some());
+        let groups = if lists { login.groups.clone() } else { BTreeSet::new() };
+        Asker { person: login.person.clone(), groups }
+    }
+
+    /// What stands against somebody's signing a change.
+    #[must_use]
+    pub fn against_signer(&self, login: &Login, change: &Change) -> BTreeSet<Reason> {
+        let of = [Subject::User(login.person.clone()), Subject::Key(login.key.thumbprint())];
+        let mut against = self.against_making(&self.asker(login), change);
+        if of.iter().any(|subject| self.is_suspended(subject)) {
+            against.insert(Reason::Suspended);
+        }
+        against
+    }
+
+    /// What stands against those who signed a change.
+    pub(super) fn against_signers(
+        &self,
+        signers: &[Signature],
+        change: &Change,
+    ) -> BTreeSet<Reason> {
+        let each = signers.iter().flat_map(|signer| self.against_signer(&signer.login, change));
+        let mut against: BTreeSet<Reason> = each.collect();
+        let people: BTreeSet<_> = signers.iter().map(|signer| &signer.login.person).collect();
+        let keys: BTreeSet<_> = signers.iter().map(|signer| &signer.login.key).collect();
+        if self.takes_two(change) && (people.len() < 2 || keys.len() < 2) {
+            against.insert(Reason::SecondSigner);
+        }
+        against
+    }
+
+    /// Whether a change decides where a credential goes, in a workspace of two administrators.
+    #[must_use]
+    pub fn takes_two(&self, change: &Change) -> bool {
+        let Change::ConnectionSet(new) = change else { return false };
+        let kept = self.connections.iter().find(|known| known.name == new.name);
+        kept.is_none_or(|kept| goes_further(kept, new)) && self.administrators(new) >= 2
+    }
+
+    /// Who counts as an administrator of a connection's workspace, owners included.
+    fn administrators(&self, connection: &Connection) -> usize {
+        let here = |binding: &&Binding| {
+            let place = match &binding.scope {
+                Scope::Tenant => true,
+                Scope::Workspace(name) => name == connection.name.workspace(),
+            };
+            place && [Role::Owner, Role::Administrator].contains(&binding.role)
+        };
+        let mut people = Vec::new();
+        let mut uncounted = BTreeSet::new();
+        for binding in self.bindings.iter().filter(here) {
+            match &binding.principal {
+                Grantee::Principal(person) => people.push(person),
+                Grantee::CharterGroup(named) => {
+                    let group = self.groups.iter().find(|group| group.name == named.charter_group);
+                    people.extend(group.into_iter().flat_map(|group| &group.members));
+                }
+                Grantee::Group(group) => {
+                    uncounted.insert(group);
+                }
+            }
+        }
+        people.retain(|person| !self.is_suspended(&Subject::User((*person).clone())));
+        people.into_iter().collect::<BTreeSet<_>>().len() + uncounted.len()
+    }
+}
+
+/// Whether the credential may go where it did not: another reference, another place in a request, wider
+/// hosts, address ranges or plaintext.
+fn goes_further(kept: &Connection, new: &Connection) -> bool {
+    let host_kept = |host: &writ_model::ConnectionHost| {
+        kept.hosts.iter().any(|known| {
+            (&known.host, known.port) == (&host.host, host.port)
+                && (known.plaintext || !host.plaintext)
+        })
+    };
+    let range_kept = |range: &Cidr| kept.allow_cidrs.iter().any(|known| lies_in(range, known));
+    kept.secret != new.secret
+        || kept.kind != new.kind
+        || !new.hosts.iter().all(host_kept)
+        || !new.allow_cidrs.iter().all(range_kept)
+}
+
+/// Whether every address of one IPv4 range is in another.
+fn lies_in(inner: &Cidr, outer: &Cidr) -> bool {
+    let Some(((inner, inner_bits), (outer, outer_bits))) = v4(inner).zip(v4(outer)) else {
+        return inner == outer;
+    };
+    let kept_bits = |address: u32| u64::from(address) >> (32 - outer_bits);
+    outer_bits <= inner_bits && kept_bits(inner) == kept_bits(outer)
+}
+
+fn v4(range: &Cidr) -> Option<(u32, u32)> {
+    let text = range.to_string();
+    let (address, bits) = text.split_once('/')?;
+    let address: std::net::Ipv4Addr = address.parse().ok()?;
+    Some((address.into(), bits.parse().ok()?))
+}
