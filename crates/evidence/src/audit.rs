@@ -7,7 +7,12 @@
 //! What it proves, up to the newest checkpoint: no record was removed, altered or reordered, and
 //! no statement that the jail had made by then is withheld (each jail's `seq` has no gap).
 //!
+//! What was cut off at the end, and which of two logs is the true one, no log says of itself: [`Known`] holds
+//! what somebody has from elsewhere.
+//!
 //! Not here: reading the export (`cli`), which records a control plane writes (`server`).
+
+mod elsewhere;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +20,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use writ_model::{Digest, RunId, TenantId, UnixTime};
 
+use self::elsewhere::Freshness;
+pub use self::elsewhere::{Behind, Known};
 use crate::{
     charter::{CharterState, MayAppend, UnverifiedEntry},
     checkpoint,
@@ -148,6 +155,8 @@ pub struct AuditSummary {
     pub charter: Digest,
     /// When the newest checkpoint was signed.
     pub checkpoint_at: UnixTime,
+    /// Statements that a jail made after an entry that it had not been shown, however short a time.
+    pub behind: Vec<Behind>,
 }
 
 /// The first thing that does not hold.
@@ -169,6 +178,7 @@ pub fn verify(
     records: &[AuditRecord],
     checkpoints: &[String],
     ten: TenantId,
+    known: &Known,
     may: &impl MayAppend,
 ) -> Result<AuditSummary, BadRecord> {
     let mut reader = Reader::default();
@@ -180,13 +190,39 @@ pub fn verify(
         why: "the log holds no charter entry 0".to_owned(),
     })?;
     let newest = check_tree(records, checkpoints, charter, &reader)?;
+    check_known(records, known, charter, &reader)?;
     Ok(AuditSummary {
         verified: newest.size,
         uncovered: reader.index.saturating_sub(newest.size),
         kinds: reader.kinds,
         charter: charter.head(),
         checkpoint_at: newest.at,
+        behind: reader.freshness.behind(),
     })
+}
+
+/// Compares the log with what is known from elsewhere.
+fn check_known(
+    records: &[AuditRecord],
+    known: &Known,
+    charter: &CharterState,
+    reader: &Reader,
+) -> Result<(), BadRecord> {
+    let bad = |index, why: String| BadRecord { index, why };
+    if let Some(head) = known.charter_heads.iter().find(|head| !reader.heads.contains_key(head)) {
+        let why = format!("the log lacks charter head {head}, which is known from elsewhere");
+        return Err(bad(reader.index, why));
+    }
+    for checkpoint in &known.checkpoints {
+        check_tree(records, std::slice::from_ref(checkpoint), charter, reader).map_err(
+            |differs| {
+                let why =
+                    format!("a checkpoint known from elsewhere is of another log: {}", differs.why);
+                bad(differs.index, why)
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// Compares the records with every checkpoint, oldest first, so that the first range that differs
@@ -257,7 +293,9 @@ struct Reader {
     writs: BTreeSet<Digest>,
     /// Per jail key: number and digest of its newest statement.
     chains: BTreeMap<Digest, (u64, Digest)>,
-    open: BTreeSet<RunId>,
+    /// Open runs, with the jail that accepted each.
+    open: BTreeMap<RunId, Digest>,
+    freshness: Freshness,
     kinds: BTreeMap<RecordKind, u64>,
 }
 
@@ -301,6 +339,8 @@ impl Reader {
             Some(charter) => charter.append(&entry, may).map_err(|e| chain(&e))?,
         }
         self.note_witnesses();
+        let seq = self.charter.as_ref().map_or(0, CharterState::seq);
+        self.freshness.entry(seq, &entry);
         Ok(())
     }
 
@@ -364,9 +404,10 @@ impl Reader {
         if RecordKind::of(&statement.says) != kind {
             return Err("the statement is of another kind".to_owned());
         }
-        if !charter.knows_head(statement.charter) {
-            return Err("the jail knew a charter head that the log lacks".to_owned());
-        }
+        let head = *self
+            .heads
+            .get(&statement.charter)
+            .ok_or("the jail knew a charter head that the log lacks")?;
         let before = self.chains.get(&jail);
         let follows = statement.seq == before.map_or(0, |(seq, _)| *seq) + 1
             && statement.prev == before.map(|(_, digest)| *digest);
@@ -374,12 +415,13 @@ impl Reader {
             return Err("it does not follow the jail's statement before: one is missing".to_owned());
         }
         let next = (statement.seq, verified.digest());
-        self.follow_run(&statement.says)?;
+        self.follow_run(&statement.says, jail)?;
+        self.freshness.statement(self.index, head, statement.at);
         self.chains.insert(jail, next);
         Ok(())
     }
 
-    fn follow_run(&mut self, says: &Says) -> Result<(), String> {
+    fn follow_run(&mut self, says: &Says, jail: Digest) -> Result<(), String> {
         match says {
             Says::Tested(tested) if !self.writs.contains(&tested.writ) => {
                 return Err("a connection was tested by a writ that the log lacks".to_owned());
@@ -389,13 +431,16 @@ impl Reader {
                 if !self.writs.contains(&acceptance.writ) {
                     return Err("a run was accepted for a writ that the log lacks".to_owned());
                 }
-                if acceptance.run != run_id(acceptance.writ) || !self.open.insert(acceptance.run) {
+                let known = self.open.insert(acceptance.run, jail).is_some();
+                if known || acceptance.run != run_id(acceptance.writ) {
                     return Err("a run was accepted twice or under another id".to_owned());
                 }
             }
             Says::Receipt(receipt) => {
-                if !self.open.contains(&receipt.run) {
-                    return Err("a receipt for a run that is not open".to_owned());
+                let accepted_by =
+                    self.open.get(&receipt.run).ok_or("a receipt for a run that is not open")?;
+                if *accepted_by != jail {
+                    return Err("a receipt by another jail than accepted the run".to_owned());
                 }
                 match &receipt.done {
                     Done::Closed(_) => {
