@@ -104,13 +104,15 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
 
 async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
     if let Err(error) = parts.charter.take(&entries) {
-        tracing::error!(error = %error, "the control plane served a charter that does not fold");
+        let code = error.code();
+        tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
         tokio::time::sleep(RETRY).await;
         return;
     }
     let entries = parts.charter.entries();
     if let Err(error) = parts.jail.ask(JailRequest::Charter { entries }).await {
-        tracing::error!(error = %error, "the jail does not fold the charter");
+        let code = error.code();
+        tracing::error!(code, error = %error, "the jail does not fold the charter");
     }
 }
 
@@ -134,7 +136,8 @@ async fn sign_tree(parts: &Parts, size: u64, root: Digest, consistency: Vec<Dige
         }
         Ok(_) => {}
         Err(error) => {
-            tracing::error!(error = %error, "the jail does not sign the audit log's tree");
+            let code = error.code();
+            tracing::error!(code, error = %error, "the jail does not sign the audit log's tree");
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -176,7 +179,10 @@ impl From<JailError> for StartFailure {
     fn from(error: JailError) -> Self {
         match error {
             // The charter is on its way; the task comes again after it.
-            JailError::Refused(refused) if refused.code == "charter-behind" => Self::Later,
+            JailError::Refused(refused) if refused.code == "charter-behind" => {
+                tracing::warn!(code = refused.code, "the jail decides nothing yet");
+                Self::Later
+            }
             JailError::Refused(refused) => {
                 Self::Refused { code: refused.code, reason: refused.reason }
             }
