@@ -178,6 +178,12 @@ impl Relay {
         bail!("the runner asks for nothing any more")
     }
 
+    /// How often the runner has asked for tasks.
+    #[must_use]
+    pub fn takes(&self) -> usize {
+        self.shared.memory().takes
+    }
+
     /// Every byte that the control plane was sent: heads and bodies of all requests.
     #[must_use]
     pub fn received(&self) -> Vec<u8> {
@@ -245,6 +251,8 @@ fn keep(shared: &Shared, line: &str, headers: &HeaderMap, body: &Bytes) {
 /// Tasks of the plot's own first of all; otherwise the server's.
 async fn take(shared: &Shared, asked: &Asked, headers: &HeaderMap) -> Result<Answer> {
     shared.memory().takes += 1;
+    // Asked once: the server takes a request's proof once, too.
+    let mut forwarded = std::pin::pin!(forward(shared, asked, headers, &asked.body));
     loop {
         let woken = shared.woken.notified();
         let tasks = shared.memory().tasks.pop_front();
@@ -253,7 +261,7 @@ async fn take(shared: &Shared, asked: &Asked, headers: &HeaderMap) -> Result<Ans
             return Ok(Answer { status: 200, header: None, body });
         }
         tokio::select! {
-            answer = forward(shared, asked, headers, &asked.body) => return answer,
+            answer = &mut forwarded => return answer,
             () = woken => {}
         }
     }

@@ -35,12 +35,16 @@ use crate::{
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// How often a charter that is lost here is asked for before open runs are taken up.
+const FETCHES: u32 = 3;
+
 /// Brings the jail up to the charter that is kept here, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
     let entries = parts.charter.entries();
     if !entries.is_empty() {
         parts.jail.ask(JailRequest::Charter { entries }).await?;
     }
+    fetch_what_is_lost(parts).await?;
     parts
         .engine
         .recover(async |open| {
@@ -58,6 +62,45 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             }
         })
         .await?;
+    Ok(())
+}
+
+/// Fetches the charter as far as the jail has seen it, where the copy here was lost or damaged: until then the
+/// jail decides nothing, not even whether open runs go on.
+async fn fetch_what_is_lost(parts: &Arc<Parts>) -> Result<(), RunnerError> {
+    let route = format!("/v1/tenants/{}/runner/take", parts.ten);
+    for _ in 0..FETCHES {
+        let described = parts.jail.describe().await?;
+        let state = parts.charter.state();
+        let knows = |head| state.as_ref().is_some_and(|state| state.knows_head(head));
+        if described.head.is_none_or(knows) {
+            return Ok(());
+        }
+        tracing::info!("the charter here is older than the jail has seen; it is fetched");
+        let take = Take {
+            charter_seq: state.as_ref().map(|state| state.seq()),
+            checkpoint_size: described.checkpoint_size,
+            testing: Vec::new(),
+        };
+        match parts.server.post::<_, RunnerTasks>(&route, &take).await {
+            // Every other task is given again.
+            Ok(RunnerTasks { tasks }) => {
+                for task in tasks {
+                    if let RunnerTask::Charter { entries } = task {
+                        fold(parts, entries).await;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code(), "the control plane does not answer");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+    tracing::error!(
+        code = "charter-behind",
+        "the control plane serves no charter as new as the jail has seen"
+    );
     Ok(())
 }
 

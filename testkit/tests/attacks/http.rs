@@ -40,6 +40,11 @@ impl Ask {
         Self { method: "POST", body, ..Self::get(path) }
     }
 
+    /// A `PUT` at the control plane.
+    pub(crate) fn put(path: impl Into<String>, body: impl Into<Value>) -> Self {
+        Self { method: "PUT", ..Self::post(path, body) }
+    }
+
     /// The output of a run at the gateway.
     pub(crate) fn output(run: RunId) -> Self {
         Self { origin: "gateway_url", ..Self::get(format!("/v1/runs/{run}/output")) }

@@ -18,9 +18,17 @@ mod setting;
 mod table;
 
 mod append;
+mod approvals;
+mod audit;
 mod charter;
+mod content;
 mod credentials;
+mod history;
 mod http;
+mod insiders;
+mod protocol;
+mod reads;
+mod switches;
 mod writs;
 
 use std::{
@@ -53,7 +61,20 @@ impl Stage {
 }
 
 fn themes() -> Vec<Theme> {
-    vec![writs::theme(), credentials::theme(), charter::theme()]
+    vec![
+        writs::theme(),
+        credentials::theme(),
+        charter::theme(),
+        history::theme(),
+        approvals::theme(),
+        switches::theme(),
+        content::theme(),
+        reads::theme(),
+        protocol::theme(),
+        insiders::theme(),
+        audit::theme(),
+        audit::off_the_log(),
+    ]
 }
 
 fn main() -> ExitCode {

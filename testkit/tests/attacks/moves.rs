@@ -20,6 +20,7 @@ use writ_model::{Digest, RunId};
 use writ_testkit::{
     hostile::{Draft, ForgedOrder},
     keys::Login,
+    part::Part,
 };
 
 use crate::{
@@ -156,16 +157,7 @@ impl Setting {
 
     /// The code of the next complaint in the runner's log after so many bytes.
     pub(crate) fn log_code(&self, from: usize) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            let log = self.runner_log()?;
-            let new = log.get(from..).unwrap_or_default();
-            if let Some(code) = new.lines().find_map(code_in) {
-                return Ok(code);
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        bail!("the runner complains of nothing")
+        code_in_log(from, || self.runner_log())
     }
 
     /// Runs `writ`, which must fail; the code that it fails with.
@@ -176,11 +168,45 @@ impl Setting {
         Ok(Shown::refused(code, Evidence::Command))
     }
 
+    /// Waits until the runner has as long a charter as the control plane has; one that has ended is started again, as a
+    /// service manager does.
+    pub(crate) fn caught_up(&mut self) -> Result<()> {
+        let served = self.world.writ(&["--json", "charter", "log"])?;
+        let served: Vec<serde_json::Value> = serde_json::from_str(&served)?;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if !self.runner.as_mut().is_some_and(Part::lives) {
+                self.restart_runner(|_| Ok(()))?;
+            }
+            if self.chain().is_ok_and(|chain| chain.len() == served.len()) {
+                // Its jail folds it within the same moment.
+                thread::sleep(Duration::from_millis(150));
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the runner does not catch up")
+    }
+
     /// The charter as the runner has it.
     pub(crate) fn chain(&self) -> Result<Vec<UnverifiedEntry>> {
         let text = fs::read_to_string(self.world.folder.join(".writ/runner/charter.jsonl"))?;
         Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
     }
+}
+
+/// The code of the next complaint in a log after so many bytes.
+pub(crate) fn code_in_log(from: usize, log: impl Fn() -> Result<String>) -> Result<String> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let log = log()?;
+        let new = log.get(from..).unwrap_or_default();
+        if let Some(code) = new.lines().find_map(code_in) {
+            return Ok(code);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    bail!("nothing is complained of in the log")
 }
 
 /// What a statement among the reports says.

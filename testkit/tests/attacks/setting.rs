@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use writ_evidence::{
@@ -188,12 +188,29 @@ impl Setting {
         &mut self,
         change: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
-        self.runner = None;
-        // Launchers and jail end with it; whoever holds a lock lets go of it within a moment.
-        thread::sleep(Duration::from_millis(300));
+        self.stop_runner();
         change(&self.world.folder.join(".writ"))?;
-        self.runner = Some(Part::runner(&self.world)?);
-        self.relay.asked_again(1)
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let takes = self.relay.takes();
+            let mut runner = Part::runner(&self.world)?;
+            while runner.lives() && self.relay.takes() == takes && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(20));
+            }
+            if runner.lives() {
+                self.runner = Some(runner);
+                return Ok(());
+            }
+            // The jail of before still holds its state; as under a service manager, it is tried again.
+            thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the runner does not start: {}", self.world.log()?)
+    }
+
+    /// Ends the runner; its launchers and its jail end with it.
+    pub(crate) fn stop_runner(&mut self) {
+        self.runner = None;
+        thread::sleep(Duration::from_millis(300));
     }
 
     /// What the runner has logged so far.

@@ -9,7 +9,7 @@ use crate::setting::Setting;
 pub(crate) enum Evidence {
     /// The jail signed the refusal: it stands in the audit log.
     Signed,
-    /// The run's status says so; nothing of it reached the jail.
+    /// The order's status says so.
     Status,
     /// The runner's own log says so, with the code.
     Log,
@@ -19,8 +19,8 @@ pub(crate) enum Evidence {
     Command,
     /// `writ audit verify` reports it.
     Verify,
-    /// Whoever looks at the run sees that it does not go on.
-    Delay,
+    /// The receipt that the same order was answered with before: it is counted and done once.
+    Same,
     /// Nothing, by design.
     Nothing,
 }
@@ -30,12 +30,12 @@ impl Evidence {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Signed => "a refusal that the jail signed, in the audit log",
-            Self::Status => "the run's status; nothing reached the jail",
+            Self::Status => "the order's status",
             Self::Log => "the runner's log, with the code",
             Self::Answer => "the answer to whoever asked",
             Self::Command => "the command fails with the code",
             Self::Verify => "`writ audit verify` reports it",
-            Self::Delay => "the order stays undone, and its status says so",
+            Self::Same => "the receipt of the first time; it is done once",
             Self::Nothing => "nothing: the attacker learns no more than metadata",
         }
     }

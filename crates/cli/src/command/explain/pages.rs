@@ -271,6 +271,7 @@ embed! {
     "retry-limit",
     "return",
     "root",
+    "route-unknown",
     "run-cancelled",
     "run-closed",
     "run-deadline",
