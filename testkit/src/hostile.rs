@@ -35,7 +35,7 @@ use writ_evidence::{
     statement::{Says, Statement},
     writ::{self, ConnectionGrant, Order, WritClaims, run_id},
 };
-use writ_model::{Digest, Principal, RunId, RunnerGroupId, TenantId};
+use writ_model::{AutomationName, Digest, Principal, RunId, RunnerGroupId, TenantId};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -264,6 +264,7 @@ pub struct Forger {
     runner: RunnerEnrollment,
     issuer: String,
     issuer_key: SigningKey,
+    automation: AutomationName,
     /// The bundle that the charter publishes, and the grants of its footprint.
     pub bundle: Digest,
     /// What the footprint allows.
@@ -286,6 +287,16 @@ impl Forger {
     ///
     /// A file is missing or malformed.
     pub fn of(world: &World) -> Result<Self> {
+        Self::for_automation(world, None)
+    }
+
+    /// As [`Self::of`], for what is published under this name; the main job's name is given to whatever was
+    /// published last if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As there, or nothing is published under the name.
+    pub fn for_automation(world: &World, name: Option<&str>) -> Result<Self> {
         let folder = world.folder.join(".writ");
         let text = fs::read_to_string(folder.join("runner/charter.jsonl"))?;
         let entries: Vec<UnverifiedEntry> =
@@ -294,7 +305,9 @@ impl Forger {
         let mut published = None;
         for entry in &entries {
             let EntryBody { change, .. } = entry.body()?;
-            if let Change::AutomationPublish(automation) = change {
+            if let Change::AutomationPublish(automation) = change
+                && name.is_none_or(|name| automation.name.to_string() == name)
+            {
                 published = Some(automation);
             }
         }
@@ -306,6 +319,7 @@ impl Forger {
             runner: genesis.runner,
             issuer: world.setting("issuer_url")?,
             issuer_key: SigningKey::from_pkcs8(Algorithm::Es256, &issuer_key)?,
+            automation: name.unwrap_or("secops/leaked-secret").parse()?,
             bundle: published.bundle,
             grants: published.footprint.connections,
         })
@@ -361,7 +375,7 @@ impl Forger {
             charter: self.head,
             order: Order::RunStart {
                 aud: self.runner.group,
-                res: "secops/leaked-secret".parse()?,
+                res: self.automation.clone(),
                 cnt: self.bundle,
                 inp: key.digest(RunDatum::Input, input.as_bytes()),
                 authorization_details: self.grants.clone(),
@@ -383,6 +397,30 @@ impl Forger {
         let digest = sha256(writ.as_bytes());
         let sealed = seal::seal(&self.runner.sealing_key, digest, content, &random)?;
         Ok(ForgedOrder { writ, idc: login.idc.clone(), sealed })
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub const fn ten(&self) -> TenantId {
+        self.ten
+    }
+
+    /// The charter head that orders name.
+    #[must_use]
+    pub const fn head(&self) -> Digest {
+        self.head
+    }
+
+    /// The issuer's identifier, and its key.
+    #[must_use]
+    pub fn issuer(&self) -> (&str, &SigningKey) {
+        (&self.issuer, &self.issuer_key)
+    }
+
+    /// The runner as the charter enrolls it.
+    #[must_use]
+    pub const fn runner(&self) -> &RunnerEnrollment {
+        &self.runner
     }
 
     /// The runner's group.
@@ -431,7 +469,12 @@ fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {
     }
 }
 
-fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
+/// Who a credential is for, as its token says.
+///
+/// # Errors
+///
+/// The token is none.
+pub fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
     #[derive(Deserialize)]
     struct Claims {
         iss: String,

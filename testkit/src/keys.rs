@@ -37,7 +37,11 @@ pub(crate) fn vouch(
 }
 
 /// A fresh key, its commitment, and whatever ID token is made over that.
-pub(crate) fn vouch_by(id_token: impl FnOnce(&str) -> Result<String>) -> Result<Login> {
+///
+/// # Errors
+///
+/// The random source failed, or the token could not be made.
+pub fn vouch_by(id_token: impl FnOnce(&str) -> Result<String>) -> Result<Login> {
     let key = new_key()?;
     let cic = commitment(&key)?;
     let id_token = id_token(&cic)?;
@@ -46,7 +50,11 @@ pub(crate) fn vouch_by(id_token: impl FnOnce(&str) -> Result<String>) -> Result<
 }
 
 /// 32 random bytes.
-pub(crate) fn random() -> Result<[u8; 32]> {
+///
+/// # Errors
+///
+/// The random source failed.
+pub fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes)?;
     Ok(bytes)

@@ -47,6 +47,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         run_command(workspace.cargo().args(["test", "-p", "writ-jail", "--test", "confined_cell"]))
     })?;
     let verdict = steps.run("tests", || tests(workspace))?;
+    // One tenant for all attacks, in one process: nextest would found one for each.
+    steps.run("attacks", || {
+        run_command(workspace.cargo().args(["test", "--workspace", "--test", "attacks"]))
+    })?;
     steps.run("fuzz", || fuzz::run_all(workspace))?;
     steps.run("doc tests", || {
         run_command(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]))

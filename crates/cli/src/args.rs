@@ -21,7 +21,7 @@ pub(crate) use service::{
 pub(crate) use standing::{Missed, Scheme, StandingCommand, StandingSetArgs};
 pub(crate) use tenant::{InitArgs, IssuerArgs, IssuerCommand, IssuerSetArgs, TenantCommand};
 use writ_model::{
-    AutomationName, Cidr, ConnectionName, GroupName, PackName, Role, RunId, RunnerGroupId,
+    AutomationName, Cidr, ConnectionName, Digest, GroupName, PackName, Role, RunId, RunnerGroupId,
     SecretRef, TenantId, WorkspaceName,
 };
 
@@ -429,8 +429,25 @@ pub(crate) enum AuditCommand {
     Verify {
         /// The folder.
         folder: PathBuf,
-        /// The tenant, the trust anchor; this folder's unless given.
-        #[arg(long)]
-        tenant: Option<TenantId>,
+        /// What the log is compared with.
+        #[command(flatten)]
+        with: VerifyArgs,
     },
+}
+
+/// What whoever verifies a log brings along.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The tenant, the trust anchor; this folder's unless given.
+    #[arg(long)]
+    pub(crate) tenant: Option<TenantId>,
+    /// A charter head that somebody has seen (`writ charter log` lists them): the log must hold it.
+    #[arg(long = "charter-head", value_name = "DIGEST")]
+    pub(crate) charter_heads: Vec<Digest>,
+    /// Checkpoints of witnesses from another export of this log, one a line: it must be the same log.
+    #[arg(long = "checkpoints", value_name = "FILE")]
+    pub(crate) checkpoints: Vec<PathBuf>,
+    /// Name each statement that a jail made so long after a charter entry which it had not been shown.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) behind: u64,
 }

@@ -7,7 +7,7 @@ use std::{error::Error, fmt};
 
 use writ_api::CallError;
 
-use crate::command::explain;
+use crate::{command::explain, output::plain};
 
 /// Refused or failed.
 pub(crate) const EXIT_FAILED: u8 = 1;
@@ -75,9 +75,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error[{}]: {}", self.code, self.cause)?;
+        write!(f, "error[{}]: {}", plain(&self.code), plain(&self.cause))?;
         if !self.remedy.is_empty() {
-            write!(f, "\n  remedy: {}", self.remedy)?;
+            write!(f, "\n  remedy: {}", plain(&self.remedy))?;
         }
         if explain::page(&self.code).is_some() {
             write!(f, "\n  more: `writ explain {}`", self.code)?;

@@ -29,22 +29,73 @@ pub(crate) fn set_up_logs(service: bool, format: LogFormat) {
     }
 }
 
-/// Prints a line of data.
+/// Prints a line for people.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
+    data(plain(text.as_ref()))
+}
+
+/// Prints data exactly as it is.
+pub(crate) fn data(text: impl AsRef<str>) -> Result<(), Failure> {
     writeln!(io::stdout(), "{}", text.as_ref())
         .map_err(|error| Failure::because("stdout", "cannot write the answer", &error))
+}
+
+/// A text in which nothing commands a terminal or deceives a reader; lines and columns stay.
+///
+/// SECURITY: a server's reasons and names that others chose stand in what people read here. An escape
+/// sequence in them could overwrite the lines before it, and make a refusal look like a success.
+pub(crate) fn plain(text: &str) -> String {
+    written_out(text, &['\n', '\t'])
+}
+
+/// As [`plain`], with ends of lines written out too: the text stays on its line.
+pub(crate) fn plain_line(text: &str) -> String {
+    written_out(text, &[])
+}
+
+fn written_out(text: &str, kept: &[char]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if deceives(c) && !kept.contains(&c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a terminal does something else with a character than show it.
+fn deceives(c: char) -> bool {
+    let formats = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || formats
 }
 
 /// Prints data as JSON.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::because("stdout", "cannot write the answer", &error))?;
-    line(text)
+    data(text)
 }
 
 /// Says something to the person, beside the data.
 pub(crate) fn say(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    eprintln!("{}", plain(text.as_ref()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_deceive_a_reader_is_written_out() {
+        assert_eq!(plain_line("isolate \u{1b}[2Kweb-17"), "isolate \\u{1b}[2Kweb-17");
+        assert_eq!(plain_line("a\u{202e}b\nc\u{9b}"), "a\\u{202e}b\\u{a}c\\u{9b}");
+        assert_eq!(plain_line("Größe 東京 ✓"), "Größe 東京 ✓");
+        assert_eq!(plain("two\nlines\r, a\ttab"), "two\nlines\\u{d}, a\ttab");
+    }
 }
 
 /// Has the person type a word before something is signed; without a terminal nothing is.

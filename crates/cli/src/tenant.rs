@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use writ_api::{Caller, CharterPage, Client, Credential};
-use writ_evidence::charter::{CharterState, UnverifiedEntry};
+use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
 use writ_model::{RunnerGroupId, TenantId, UnixTime};
 use writ_policy::Policies;
 
@@ -103,10 +103,11 @@ async fn fetch(
     server: &Client,
     ten: TenantId,
 ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
-    let refused = |error: &dyn std::error::Error| {
-        Failure::because("charter", "the server's charter does not fold", error)
+    let refused = |error: &FoldError| {
+        Failure::because(error.code(), "the server's charter does not fold", error)
     };
-    let policies = Policies::built_in().map_err(|error| refused(&error))?;
+    let policies = Policies::built_in()
+        .map_err(|error| Failure::because("policies", "cannot fold the charter", &error))?;
     let mut state: Option<CharterState> = None;
     let mut entries = Vec::new();
     loop {

@@ -7,14 +7,22 @@
 //! What it proves, up to the newest checkpoint: no record was removed, altered or reordered, and
 //! no statement that the jail had made by then is withheld (each jail's `seq` has no gap).
 //!
+//! What was cut off at the end, and which of two logs is the true one, no log says of itself: [`Known`] holds
+//! what somebody has from elsewhere.
+//!
 //! Not here: reading the export (`cli`), which records a control plane writes (`server`).
+
+mod elsewhere;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use writ_model::{Digest, RunId, StandingName, TenantId, UnixTime};
+use writ_model::{Digest, TenantId, UnixTime};
 
+pub use self::elsewhere::{Behind, Known};
+use self::{elsewhere::Freshness, runs::Runs};
 use crate::{
     charter::{Change, CharterState, EntryBody, MayAppend, UnverifiedEntry},
     checkpoint,
@@ -24,9 +32,8 @@ use crate::{
     json,
     jws::UnverifiedJws,
     merkle::{self, Frontier},
-    standing::scheduled_run,
-    statement::{Acceptance, Done, Says, VerifiedStatement},
-    writ::{VerifiedWrit, run_id},
+    statement::{Says, VerifiedStatement},
+    writ::VerifiedWrit,
 };
 
 /// What a record is of.
@@ -149,6 +156,8 @@ pub struct AuditSummary {
     pub charter: Digest,
     /// When the newest checkpoint was signed.
     pub checkpoint_at: UnixTime,
+    /// Statements that a jail made after an entry that it had not been shown, however short a time.
+    pub behind: Vec<Behind>,
 }
 
 /// The first thing that does not hold.
@@ -170,6 +179,7 @@ pub fn verify(
     records: &[AuditRecord],
     checkpoints: &[String],
     ten: TenantId,
+    known: &Known,
     may: &impl MayAppend,
 ) -> Result<AuditSummary, BadRecord> {
     let mut reader = Reader::default();
@@ -181,13 +191,39 @@ pub fn verify(
         why: "the log holds no charter entry 0".to_owned(),
     })?;
     let newest = check_tree(records, checkpoints, charter, &reader)?;
+    check_known(records, known, charter, &reader)?;
     Ok(AuditSummary {
         verified: newest.size,
         uncovered: reader.index.saturating_sub(newest.size),
         kinds: reader.kinds,
         charter: charter.head(),
         checkpoint_at: newest.at,
+        behind: reader.freshness.behind(),
     })
+}
+
+/// Compares the log with what is known from elsewhere.
+fn check_known(
+    records: &[AuditRecord],
+    known: &Known,
+    charter: &CharterState,
+    reader: &Reader,
+) -> Result<(), BadRecord> {
+    let bad = |index, why: String| BadRecord { index, why };
+    if let Some(head) = known.charter_heads.iter().find(|head| !reader.heads.contains_key(head)) {
+        let why = format!("the log lacks charter head {head}, which is known from elsewhere");
+        return Err(bad(reader.index, why));
+    }
+    for checkpoint in &known.checkpoints {
+        check_tree(records, std::slice::from_ref(checkpoint), charter, reader).map_err(
+            |differs| {
+                let why =
+                    format!("a checkpoint known from elsewhere is of another log: {}", differs.why);
+                bad(differs.index, why)
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// Compares the records with every checkpoint, oldest first, so that the first range that differs
@@ -255,14 +291,10 @@ struct Reader {
     heads: BTreeMap<Digest, u64>,
     /// Who the witnesses' jails were from an entry on, by thumbprint; the newest last.
     witnesses: Vec<(u64, BTreeSet<Digest>)>,
-    writs: BTreeSet<Digest>,
     /// Per jail key: number and digest of its newest statement.
     chains: BTreeMap<Digest, (u64, Digest)>,
-    open: BTreeSet<RunId>,
-    /// The standing writs that the charter has held, by their entries' digests.
-    standing: BTreeMap<Digest, StandingName>,
-    /// Runs that standing writs have started.
-    fired: BTreeSet<RunId>,
+    runs: Runs,
+    freshness: Freshness,
     kinds: BTreeMap<RecordKind, u64>,
 }
 
@@ -306,9 +338,11 @@ impl Reader {
             Some(charter) => charter.append(&entry, may).map_err(|e| chain(&e))?,
         }
         if let Ok(EntryBody { change: Change::StandingSet(standing), .. }) = entry.body() {
-            self.standing.insert(entry.digest(), standing.name);
+            self.runs.granted(entry.digest(), standing.name);
         }
         self.note_witnesses();
+        let seq = self.charter.as_ref().map_or(0, CharterState::seq);
+        self.freshness.entry(seq, &entry);
         Ok(())
     }
 
@@ -353,7 +387,7 @@ impl Reader {
         if !charter.knows_head(writ.claims().charter) {
             return Err("the writ names a charter head that the log lacks".to_owned());
         }
-        self.writs.insert(writ.digest());
+        self.runs.ordered(writ.digest());
         Ok(())
     }
 
@@ -372,9 +406,10 @@ impl Reader {
         if RecordKind::of(&statement.says) != kind {
             return Err("the statement is of another kind".to_owned());
         }
-        if !charter.knows_head(statement.charter) {
-            return Err("the jail knew a charter head that the log lacks".to_owned());
-        }
+        let head = *self
+            .heads
+            .get(&statement.charter)
+            .ok_or("the jail knew a charter head that the log lacks")?;
         let before = self.chains.get(&jail);
         let follows = statement.seq == before.map_or(0, |(seq, _)| *seq) + 1
             && statement.prev == before.map(|(_, digest)| *digest);
@@ -382,74 +417,9 @@ impl Reader {
             return Err("it does not follow the jail's statement before: one is missing".to_owned());
         }
         let next = (statement.seq, verified.digest());
-        self.follow_run(&statement.says)?;
+        self.runs.follow(&statement.says, jail)?;
+        self.freshness.statement(self.index, head, statement.at);
         self.chains.insert(jail, next);
-        Ok(())
-    }
-
-    fn follow_run(&mut self, says: &Says) -> Result<(), String> {
-        match says {
-            Says::Tested(tested) if !self.writs.contains(&tested.writ) => {
-                return Err("a connection was tested by a writ that the log lacks".to_owned());
-            }
-            Says::Refusal(_) | Says::Tested(_) => {}
-            Says::Acceptance(acceptance) if acceptance.standing.is_some() => {
-                self.follow_standing(acceptance)?;
-            }
-            Says::Acceptance(acceptance) => {
-                if !self.writs.contains(&acceptance.writ) {
-                    return Err("a run was accepted for a writ that the log lacks".to_owned());
-                }
-                if acceptance.run != run_id(acceptance.writ) || !self.open.insert(acceptance.run) {
-                    return Err("a run was accepted twice or under another id".to_owned());
-                }
-            }
-            Says::Receipt(receipt) => {
-                if !self.open.contains(&receipt.run) {
-                    return Err("a receipt for a run that is not open".to_owned());
-                }
-                match &receipt.done {
-                    Done::Closed(_) => {
-                        self.open.remove(&receipt.run);
-                    }
-                    Done::Resumed(resumed) if !self.writs.contains(&resumed.writ) => {
-                        return Err("a run was resumed by a writ that the log lacks".to_owned());
-                    }
-                    Done::Cancelled(cancelled) if !self.writs.contains(&cancelled.writ) => {
-                        return Err("a run was cancelled by a writ that the log lacks".to_owned());
-                    }
-                    Done::Decided(decided) if !self.writs.contains(&decided.writ) => {
-                        return Err(
-                            "an approval was answered by a writ that the log lacks".to_owned()
-                        );
-                    }
-                    Done::Resumed(_)
-                    | Done::Cancelled(_)
-                    | Done::Asked(_)
-                    | Done::Decided(_)
-                    | Done::Action(_)
-                    | Done::Code(_) => {}
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Reader {
-    /// A run that a standing writ started: granted by the charter, and once for each occurrence.
-    fn follow_standing(&mut self, acceptance: &Acceptance) -> Result<(), String> {
-        let Some(fired) = &acceptance.standing else { return Ok(()) };
-        if self.standing.get(&acceptance.writ) != Some(&fired.name) {
-            return Err("a run was accepted for a standing writ that the log lacks".to_owned());
-        }
-        let named = fired.scheduled_at.map(|at| scheduled_run(acceptance.writ, at));
-        if named.is_some_and(|run| run != acceptance.run)
-            || !self.fired.insert(acceptance.run)
-            || !self.open.insert(acceptance.run)
-        {
-            return Err("an occurrence has started two runs, or one under another id".to_owned());
-        }
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ use aws_lc_rs::rand::SystemRandom;
 use writ_evidence::{
     charter::CharterState,
     digest::sha256,
+    jws::UnverifiedJws,
     key::{Algorithm, SigningKey},
     statement::{self, Says, Statement},
 };
@@ -176,12 +177,17 @@ impl Jail {
         JailReply::Statements { statements }
     }
 
-    /// The receipt that a writ was answered with before.
-    fn answered(&self, writ: Digest) -> Option<JailReply> {
+    /// The receipt that a writ was answered with before, if it is one of this kind and about this run.
+    ///
+    /// SECURITY: the control plane names the run beside the writ. A receipt about another run, or of another
+    /// operation, is no answer here: the runner would do to the run that was named what nobody ordered.
+    fn answered(&self, writ: Digest, expected: impl Fn(&Says) -> bool) -> Option<JailReply> {
         let memory = self.state.memory();
-        let number = memory.answered.get(&writ)?;
-        let statement = memory.statement(*number).unwrap_or_default().to_owned();
-        Some(JailReply::Statement { statement })
+        let statement = memory.statement(*memory.answered.get(&writ)?)?;
+        // The file is the jail's own; the claims are read, not verified again.
+        let peeked: Statement = UnverifiedJws::parse(statement).ok()?.peek().ok()?;
+        let statement = statement.to_owned();
+        expected(&peeked.says).then_some(JailReply::Statement { statement })
     }
 
     /// The charter, if it is folded at least as far as this jail has ever seen.

@@ -32,6 +32,17 @@ pub enum CharterCacheError {
     Fold(#[from] FoldError),
 }
 
+impl CharterCacheError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "charter",
+            Self::Fold(error) => error.code(),
+        }
+    }
+}
+
 /// Entries and their fold.
 pub(crate) struct CharterCache {
     path: PathBuf,

@@ -34,7 +34,7 @@ impl ContentCache {
             }
         };
         if sha256(content.text.as_bytes()) != digest {
-            tracing::warn!("the control plane served content of another digest");
+            tracing::warn!(code = "content", "the control plane served content of another digest");
             return None;
         }
         let next = path.with_extension("next");

@@ -35,12 +35,16 @@ use crate::{
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// How often a charter that is lost here is asked for before open runs are taken up.
+const FETCHES: u32 = 3;
+
 /// Brings the jail up to the charter that is kept here, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
     let entries = parts.charter.entries();
     if !entries.is_empty() {
         parts.jail.ask(JailRequest::Charter { entries }).await?;
     }
+    fetch_what_is_lost(parts).await?;
     parts
         .engine
         .recover(async |open| {
@@ -58,6 +62,46 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             }
         })
         .await?;
+    Ok(())
+}
+
+/// Fetches the charter as far as the jail has seen it, where the copy here was lost or damaged: until then the
+/// jail decides nothing, not even whether open runs go on.
+async fn fetch_what_is_lost(parts: &Arc<Parts>) -> Result<(), RunnerError> {
+    let route = format!("/v1/tenants/{}/runner/take", parts.ten);
+    for _ in 0..FETCHES {
+        let described = parts.jail.describe().await?;
+        let state = parts.charter.state();
+        let knows = |head| state.as_ref().is_some_and(|state| state.knows_head(head));
+        if described.head.is_none_or(knows) {
+            return Ok(());
+        }
+        tracing::info!("the charter here is older than the jail has seen; it is fetched");
+        let take = Take {
+            charter_seq: state.as_ref().map(|state| state.seq()),
+            checkpoint_size: described.checkpoint_size,
+            attested_at: described.attested_at,
+            testing: Vec::new(),
+        };
+        match parts.server.post::<_, RunnerTasks>(&route, &take).await {
+            // Every other task is given again.
+            Ok(RunnerTasks { tasks }) => {
+                for task in tasks {
+                    if let RunnerTask::Charter { entries } = task {
+                        fold(parts, entries).await;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code(), "the control plane does not answer");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+    tracing::error!(
+        code = "charter-behind",
+        "the control plane serves no charter as new as the jail has seen"
+    );
     Ok(())
 }
 
@@ -106,13 +150,15 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
 
 async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
     if let Err(error) = parts.charter.take(&entries) {
-        tracing::error!(error = %error, "the control plane served a charter that does not fold");
+        let code = error.code();
+        tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
         tokio::time::sleep(RETRY).await;
         return;
     }
     let entries = parts.charter.entries();
     if let Err(error) = parts.jail.ask(JailRequest::Charter { entries }).await {
-        tracing::error!(error = %error, "the jail does not fold the charter");
+        let code = error.code();
+        tracing::error!(code, error = %error, "the jail does not fold the charter");
     }
 }
 
@@ -136,7 +182,8 @@ async fn sign_tree(parts: &Parts, size: u64, root: Digest, consistency: Vec<Dige
         }
         Ok(_) => {}
         Err(error) => {
-            tracing::error!(error = %error, "the jail does not sign the audit log's tree");
+            let code = error.code();
+            tracing::error!(code, error = %error, "the jail does not sign the audit log's tree");
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -184,7 +231,10 @@ impl From<JailError> for StartFailure {
     fn from(error: JailError) -> Self {
         match error {
             // The charter is on its way; the task comes again after it.
-            JailError::Refused(refused) if refused.code == "charter-behind" => Self::Later,
+            JailError::Refused(refused) if refused.code == "charter-behind" => {
+                tracing::warn!(code = refused.code, "the jail decides nothing yet");
+                Self::Later
+            }
             JailError::Refused(refused) => {
                 Self::Refused { code: refused.code, reason: refused.reason }
             }

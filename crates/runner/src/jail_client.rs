@@ -33,6 +33,18 @@ pub enum JailError {
     TooLong,
 }
 
+impl JailError {
+    /// The stable code of this failure: the jail's own, if it refused.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused(refused) => &refused.code,
+            Self::Gone | Self::Unexpected => "jail-gone",
+            Self::TooLong => "order-too-long",
+        }
+    }
+}
+
 type Waiting = Arc<Mutex<Option<BTreeMap<u64, oneshot::Sender<JailReply>>>>>;
 
 /// The jail, as its runner knows it.

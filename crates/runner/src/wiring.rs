@@ -83,9 +83,11 @@ pub enum RunnerError {
 impl RunnerError {
     /// The stable code of this failure.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Engine(error) => error.code(),
+            Self::Jail(error) => error.code(),
+            Self::Charter(error) => error.code(),
             _ => "runner",
         }
     }

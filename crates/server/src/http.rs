@@ -11,8 +11,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
-    http::{StatusCode, header},
+    extract::{
+        DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection,
+        rejection::QueryRejection,
+    },
+    http::{StatusCode, header, request},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -36,7 +39,54 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
     for operation in ServerOperation::ALL {
         router = router.route(operation.path(), served(*operation));
     }
-    router.layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX)).with_state(app)
+    router
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_route)
+        .layer(DefaultBodyLimit::max(LINK_MESSAGE_MAX))
+        .with_state(app)
+}
+
+async fn no_such_route() -> Failure {
+    Failure(route_unknown())
+}
+
+fn route_unknown() -> Problem {
+    Problem::new(404, "route-unknown", "nothing is served at this address, or not so")
+}
+
+/// A body of the form that its route takes. What it is instead is not repeated.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T> FromRequest<S> for Body<T>
+where
+    Json<T>: FromRequest<S, Rejection = JsonRejection>,
+{
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let body = Json::<T>::from_request(request, state).await.map_err(|rejection| {
+            let status = rejection.status().as_u16();
+            Problem::new(status, "body", "the body is not what this route takes")
+        });
+        let Json(body) = body?;
+        Ok(Self(body))
+    }
+}
+
+/// A query of the form that its route takes.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<S: Send + Sync, T> FromRequestParts<S> for Asked<T>
+where
+    Query<T>: FromRequestParts<S, Rejection = QueryRejection>,
+{
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Failure> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        let Query(query) = query.map_err(|_| route_unknown())?;
+        Ok(Self(query))
+    }
 }
 
 fn served(operation: ServerOperation) -> MethodRouter<Arc<App>> {

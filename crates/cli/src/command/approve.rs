@@ -23,7 +23,8 @@ use super::Context;
 use crate::{
     args::ApproveArgs,
     failure::Failure,
-    output, sign,
+    output::{self, plain_line},
+    sign,
     tenant::{Tenant, now},
 };
 
@@ -52,8 +53,8 @@ async fn list(context: &Context, tenant: &Tenant) -> Result<(), Failure> {
         output::line(format!(
             "{run}\t{}\t{}\tasked by {}\t{} of {}\t{}",
             asked.automation,
-            plain(&asked.step.to_string()),
-            plain(&asked.requester.to_string()),
+            plain_line(&asked.step.to_string()),
+            plain_line(&asked.requester.to_string()),
             answers.len(),
             asked.quorum,
             left(asked),
@@ -80,7 +81,7 @@ async fn answer(tenant: &Tenant, run: RunId, args: &ApproveArgs) -> Result<(), F
     let shown: ShownApproval = tenant.gateway()?.get(&path).await?;
     let question = verify(tenant, run, &shown)?;
     if args.step.as_ref().is_some_and(|step| *step != question.asked.step.to_string()) {
-        let cause = format!("the run asks at {} now", plain(&question.asked.step.to_string()));
+        let cause = format!("the run asks at {} now", plain_line(&question.asked.step.to_string()));
         return Err(Failure::new("approval-step", cause));
     }
     let known = asked_in(&look(tenant, run).await?.statements);
@@ -144,14 +145,14 @@ fn told(run: RunId, question: &Question, answers: usize) -> String {
     let payload = serde_json::to_string_pretty(&shown.payload).unwrap_or_default();
     let mut text = format!(
         "{} asks, in {run} of {}, step {}:\n\n  {}\n\nabout\n\n",
-        plain(&asked.requester.to_string()),
+        plain_line(&asked.requester.to_string()),
         asked.automation,
-        plain(&asked.step.to_string()),
-        plain(&shown.message),
+        plain_line(&asked.step.to_string()),
+        plain_line(&shown.message),
     );
     for line in payload.lines() {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "  {}", plain(line));
+        let _ = writeln!(text, "  {}", plain_line(line));
     }
     text.push_str("\nbehind it, and refused without it:\n\n");
     if asked.behind.is_empty() {
@@ -226,36 +227,5 @@ fn left(asked: &ApprovalAsked) -> String {
         (0, 0, minutes) => format!("{minutes} minutes left"),
         (0, hours, _) => format!("{hours} hours left"),
         (days, ..) => format!("{days} days left"),
-    }
-}
-
-/// Text that a terminal shows as it is: nothing in it moves the cursor, hides or reorders what is read.
-fn plain(text: &str) -> String {
-    let is_plain = |c: char| {
-        let formats = matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-        !c.is_control() && !formats
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_plain(c) {
-            shown.push(c);
-        } else {
-            shown.extend(c.escape_unicode());
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_deceive_a_reader_is_written_out() {
-        assert_eq!(plain("isolate \u{1b}[2Kweb-17"), "isolate \\u{1b}[2Kweb-17");
-        assert_eq!(plain("a\u{202e}b\nc\u{9b}"), "a\\u{202e}b\\u{a}c\\u{9b}");
-        assert_eq!(plain("Größe 東京 ✓"), "Größe 東京 ✓");
     }
 }

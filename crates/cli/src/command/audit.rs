@@ -1,18 +1,19 @@
 //! `writ audit`: fetch the log, and prove offline that it is whole.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use serde::de::DeserializeOwned;
 use writ_api::AuditPage;
-use writ_evidence::audit::{self, AuditRecord};
-use writ_model::TenantId;
+use writ_evidence::audit::{self, AuditRecord, Behind, Known};
 use writ_policy::Policies;
 
 use super::Context;
-use crate::{args::AuditCommand, failure::Failure, output, place::Place};
+use crate::{
+    args::{AuditCommand, VerifyArgs},
+    failure::Failure,
+    output,
+    place::Place,
+};
 
 /// One record a line.
 const RECORDS: &str = "records.jsonl";
@@ -22,7 +23,7 @@ const CHECKPOINTS: &str = "checkpoints.jsonl";
 pub(super) async fn run(context: &Context, command: AuditCommand) -> Result<(), Failure> {
     match command {
         AuditCommand::Export { folder } => export(context, &folder).await,
-        AuditCommand::Verify { folder, tenant } => verify(context, &folder, tenant),
+        AuditCommand::Verify { folder, with } => verify(context, &folder, &with),
     }
 }
 
@@ -68,17 +69,22 @@ fn lines<T: serde::Serialize>(items: &[T]) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn verify(context: &Context, folder: &Path, tenant: Option<TenantId>) -> Result<(), Failure> {
-    let ten = match tenant {
+fn verify(context: &Context, folder: &Path, with: &VerifyArgs) -> Result<(), Failure> {
+    let ten = match with.tenant {
         Some(ten) => ten,
         None => Place::find()?.settings.tenant,
     };
     let records: Vec<AuditRecord> = read(&folder.join(RECORDS))?;
     let checkpoints: Vec<String> = read(&folder.join(CHECKPOINTS))?;
+    let mut known = Known { charter_heads: with.charter_heads.clone(), checkpoints: Vec::new() };
+    for file in &with.checkpoints {
+        known.checkpoints.extend(read::<String>(file)?);
+    }
     let policies = Policies::built_in()
         .map_err(|error| Failure::because("policies", "cannot verify", &error))?;
-    let summary = audit::verify(&records, &checkpoints, ten, &policies)
+    let mut summary = audit::verify(&records, &checkpoints, ten, &known, &policies)
         .map_err(|bad| Failure::new("audit-bad", bad.to_string()))?;
+    summary.behind.retain(|behind| behind.by_s > with.behind);
     if context.json {
         return output::json(&summary);
     }
@@ -92,10 +98,15 @@ fn verify(context: &Context, folder: &Path, tenant: Option<TenantId>) -> Result<
             summary.uncovered
         ))?;
     }
+    for Behind { index, entry, by_s } in &summary.behind {
+        output::line(format!(
+            "  record {index} was decided {by_s} s after charter entry {entry}, which its jail had not been shown"
+        ))?;
+    }
     output::line(format!("charter head {}", summary.charter))
 }
 
-fn read<T: DeserializeOwned>(path: &PathBuf) -> Result<Vec<T>, Failure> {
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| {
         Failure::because("export", &format!("cannot read `{}`", path.display()), &error)
     })?;

@@ -103,7 +103,7 @@ async fn show(context: &Context, seq: u64) -> Result<(), Failure> {
     }
     let text = serde_json::to_string_pretty(&shown)
         .map_err(|error| Failure::because("charter", "cannot show the entry", &error))?;
-    output::line(text)
+    output::data(text)
 }
 
 async fn export(context: &Context, file: &Path) -> Result<(), Failure> {

@@ -245,7 +245,7 @@ async fn look(tenant: &Tenant, run: RunId) -> Result<RunStatus, Failure> {
 
 async fn print_output(tenant: &Tenant, run: RunId) -> Result<(), Failure> {
     let text = tenant.gateway()?.get_text(&format!("/v1/runs/{run}/output")).await?;
-    output::line(text)
+    output::data(text)
 }
 
 fn describe(run: &RunStatus) -> String {

@@ -102,9 +102,12 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(approve.writ.as_bytes());
-        if let Some(known) = self.state.memory().answered.get(&digest) {
-            let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
-            return Ok(JailReply::Statement { statement });
+        let decided_it = |receipt: &Receipt| {
+            receipt.run == approve.run && matches!(receipt.done, Done::Decided(_))
+        };
+        let answer = |says: &Says| matches!(says, Says::Receipt(receipt) if decided_it(receipt));
+        if let Some(statement) = self.answered(digest, answer) {
+            return Ok(statement);
         }
         let (decided, used) = self
             .check_approve(approve, digest, now)

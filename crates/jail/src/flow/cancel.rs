@@ -22,7 +22,11 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(cancel.writ.as_bytes());
-        if let Some(statement) = self.answered(digest) {
+        let cancelled_it = |receipt: &Receipt| {
+            receipt.run == cancel.run && matches!(receipt.done, Done::Cancelled(_))
+        };
+        let answer = |says: &Says| matches!(says, Says::Receipt(receipt) if cancelled_it(receipt));
+        if let Some(statement) = self.answered(digest, answer) {
             return Ok(statement);
         }
         let (cancelled, used) = self

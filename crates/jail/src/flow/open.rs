@@ -219,7 +219,11 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(resume.writ.as_bytes());
-        if let Some(statement) = self.answered(digest) {
+        let resumed_it = |receipt: &Receipt| {
+            receipt.run == resume.run && matches!(receipt.done, Done::Resumed(_))
+        };
+        let answer = |says: &Says| matches!(says, Says::Receipt(receipt) if resumed_it(receipt));
+        if let Some(statement) = self.answered(digest, answer) {
             return Ok(statement);
         }
         let (resumed, used) = self

@@ -41,7 +41,7 @@ impl Jail {
         now: UnixTime,
     ) -> Result<Handled, Refusing> {
         let digest = sha256(test.writ.as_bytes());
-        if let Some(statement) = self.answered(digest) {
+        if let Some(statement) = self.answered(digest, |says| matches!(says, Says::Tested(_))) {
             return Ok(Handled::Reply(Box::new(statement)));
         }
         let (permitted, used) =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Path, Request, State},
     http::StatusCode,
 };
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use writ_evidence::digest::sha256;
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
 use writ_policy::Right;
 
-use super::{App, Failure, auth::head_of};
+use super::{App, Asked, Body, Failure, auth::head_of};
 use crate::{
     clock,
     flow::{self, denied_problem, no_such_run, stored},
@@ -35,7 +35,7 @@ pub(super) struct From {
 pub(super) async fn charter(
     State(app): State<Arc<App>>,
     Path(ten): Path<String>,
-    Query(page): Query<From>,
+    Asked(page): Asked<From>,
     request: Request,
 ) -> Result<Json<CharterPage>, Failure> {
     let tenant = app.tenant(&ten)?;
@@ -48,7 +48,7 @@ pub(super) async fn charter(
 pub(super) async fn append(
     State(app): State<Arc<App>>,
     Path(ten): Path<String>,
-    Json(body): Json<AppendEntry>,
+    Body(body): Body<AppendEntry>,
 ) -> Result<Json<Appended>, Failure> {
     let tenant = app.tenant(&ten)?;
     for idc in body.entry.credentials() {
@@ -81,7 +81,7 @@ pub(super) async fn put_content(
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     Path(ten): Path<String>,
-    Json(body): Json<StartRunOrder>,
+    Body(body): Body<StartRunOrder>,
 ) -> Result<(StatusCode, Json<StartedRun>), Failure> {
     let tenant = app.tenant(&ten)?;
     app.learn_keys(&tenant, &body.idc).await;
@@ -92,7 +92,7 @@ pub(super) async fn start(
 pub(super) async fn resume(
     State(app): State<Arc<App>>,
     Path(of): Path<(String, String)>,
-    Json(body): Json<RunOrder>,
+    Body(body): Body<RunOrder>,
 ) -> Result<StatusCode, Failure> {
     let (tenant, run) = ordered(&app, of, &body).await?;
     flow::resume_run(&tenant, run, &body)?;
@@ -103,7 +103,7 @@ pub(super) async fn resume(
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     Path(of): Path<(String, String)>,
-    Json(body): Json<RunOrder>,
+    Body(body): Body<RunOrder>,
 ) -> Result<StatusCode, Failure> {
     let (tenant, run) = ordered(&app, of, &body).await?;
     flow::cancel_run(&tenant, run, &body)?;
@@ -114,7 +114,7 @@ pub(super) async fn cancel(
 pub(super) async fn approve(
     State(app): State<Arc<App>>,
     Path(of): Path<(String, String)>,
-    Json(body): Json<RunOrder>,
+    Body(body): Body<RunOrder>,
 ) -> Result<StatusCode, Failure> {
     let (tenant, run) = ordered(&app, of, &body).await?;
     flow::approve_run(&tenant, run, &body)?;
@@ -149,7 +149,7 @@ async fn ordered(
 pub(super) async fn test_connection(
     State(app): State<Arc<App>>,
     Path(ten): Path<String>,
-    Json(body): Json<TestConnectionOrder>,
+    Body(body): Body<TestConnectionOrder>,
 ) -> Result<StatusCode, Failure> {
     let tenant = app.tenant(&ten)?;
     app.learn_keys(&tenant, &body.idc).await;
@@ -206,7 +206,7 @@ pub(super) async fn run(
 pub(super) async fn audit(
     State(app): State<Arc<App>>,
     Path(ten): Path<String>,
-    Query(page): Query<From>,
+    Asked(page): Asked<From>,
     request: Request,
 ) -> Result<Json<AuditPage>, Failure> {
     let tenant = app.tenant(&ten)?;

@@ -272,6 +272,7 @@ embed! {
     "retry-limit",
     "return",
     "root",
+    "route-unknown",
     "run-cancelled",
     "run-closed",
     "run-deadline",
