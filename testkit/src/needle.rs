@@ -5,31 +5,20 @@
 
 use std::fmt::Write as _;
 
+use aho_corasick::AhoCorasick;
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// The name of the first spelling in which `secret` stands in `bytes`.
+/// The name of a spelling in which `secret` stands in `bytes`.
 #[must_use]
 pub fn found_in(bytes: &[u8], secret: &str) -> Option<&'static str> {
-    spellings(secret)
-        .into_iter()
-        .find(|(_, spelled)| contains(bytes, spelled.as_bytes()))
-        .map(|(name, _)| name)
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    let Some((first, rest)) = needle.split_first() else { return false };
-    let mut from = 0;
-    while let Some(at) = bytes.get(from..).and_then(|left| left.iter().position(|b| b == first)) {
-        let after = from + at + 1;
-        if bytes.get(after..after + rest.len()) == Some(rest) {
-            return true;
-        }
-        from = after;
-    }
-    false
+    let spellings = spellings(secret);
+    let texts = spellings.iter().map(|(_, text)| text.as_bytes());
+    // A secret has a dozen spellings, far below what the automaton takes.
+    let found = AhoCorasick::new(texts).ok()?.find(bytes)?;
+    spellings.get(found.pattern().as_usize()).map(|(name, _)| *name)
 }
 
 fn spellings(secret: &str) -> Vec<(&'static str, String)> {
@@ -72,6 +61,10 @@ mod tests {
 
     use super::*;
 
+    fn hexadecimal(text: &str) -> String {
+        text.bytes().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
+    }
+
     const SECRET: &str = "canary/7c1f & \"more\" ü";
 
     #[test]
@@ -83,8 +76,8 @@ mod tests {
                 serde_json::json!({ "a": text }).to_string(),
                 STANDARD.encode(&text),
                 URL_SAFE_NO_PAD.encode(&text),
-                text.bytes().map(|byte| format!("{byte:02x}")).collect(),
-                text.bytes().map(|byte| format!("{byte:02X}")).collect(),
+                hexadecimal(&text),
+                hexadecimal(&text).to_uppercase(),
                 url::form_urlencoded::byte_serialize(text.as_bytes())
                     .collect::<String>()
                     .replace('+', "%20"),

@@ -98,7 +98,7 @@ impl Next {
 
 impl Setting {
     /// Has a sound change appended, as a client does.
-    pub(crate) fn append(&self, entry: UnverifiedEntry) -> Result<()> {
+    pub(crate) fn append(&self, entry: &UnverifiedEntry) -> Result<()> {
         let body = json!({ "entry": entry });
         let (status, said) = self.ask(&Ask::post(self.tenant_path("/charter"), body))?;
         ensure!(status == 200, "a sound change was refused: {said}");

@@ -76,7 +76,7 @@ macro_rules! reply {
         Attack {
             id: $id,
             source: SOURCE,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Signed,
@@ -111,7 +111,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "approval-own-key",
             source: SOURCE,
-            attack: "The control plane signs an approval itself, under an approver's credential.",
+            what: "The control plane signs an approval itself, under an approver's credential.",
             code: "writ-signature",
             rule: "a writ is verified by the key that its credential commits to",
             evidence: Evidence::Signed,
@@ -124,7 +124,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "approval-by-requester-at-the-server",
             source: "PEERS 2.13: a second resume path skipped the condition",
-            attack: "The requester approves through the interface for other orders about runs.",
+            what: "The requester approves through the interface for other orders about runs.",
             code: "writ-run",
             rule: "each interface takes its own operation, and the jail decides all of them alike",
             evidence: Evidence::Answer,
@@ -139,7 +139,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "approval-as-resumption",
             source: "PEERS 2.13: a second resume path skipped the condition",
-            attack: "The requester's approval is given to the runner as an order to resume.",
+            what: "The requester's approval is given to the runner as an order to resume.",
             code: "writ-operation",
             rule: "the operation is signed",
             evidence: Evidence::Signed,
@@ -213,7 +213,7 @@ fn of_what() -> Vec<Attack> {
         Attack {
             id: "approval-of-another-run",
             source: SOURCE,
-            attack: "An approval of one run is relayed with the name of another.",
+            what: "An approval of one run is relayed with the name of another.",
             code: "writ-run",
             rule: "the run is signed",
             evidence: Evidence::Signed,
@@ -228,7 +228,7 @@ fn of_what() -> Vec<Attack> {
         Attack {
             id: "approval-too-late",
             source: "DESIGN §5: each used once, while it is asked",
-            attack: "An approval is kept back until the time to answer has passed.",
+            what: "An approval is kept back until the time to answer has passed.",
             code: "run-not-open",
             rule: "silence is no approval: the run has ended",
             evidence: Evidence::Status,
@@ -246,7 +246,7 @@ fn once() -> Vec<Attack> {
         Attack {
             id: "approval-one-person-twice",
             source: SOURCE,
-            attack: "Two people must approve; the approval of one is relayed twice, by two logins.",
+            what: "Two people must approve; the approval of one is relayed twice, by two logins.",
             code: "approval-twice",
             rule: "people are counted, not signatures",
             evidence: Evidence::Signed,
@@ -259,7 +259,7 @@ fn once() -> Vec<Attack> {
         Attack {
             id: "approval-relayed-twice",
             source: SOURCE,
-            attack: "Two people must approve; the one approval that was given is relayed again and again.",
+            what: "Two people must approve; the one approval that was given is relayed again and again.",
             code: "",
             rule: "a writ is answered once; asked again, the jail gives the same receipt and counts nothing",
             evidence: Evidence::Same,
@@ -278,26 +278,20 @@ fn once() -> Vec<Attack> {
                 Ok(Shown::nothing(Evidence::Same))
             },
         },
-        Attack {
-            id: "approval-control",
-            source: "The control: what is right is done",
-            attack: "An approver's own approval is relayed as it is, and the run posts once.",
-            code: "",
-            rule: "nothing is wrong with it",
-            evidence: Evidence::Same,
-            run: |setting| {
-                let reply = Reply::to_new(setting, "secops/tell-one")?;
-                let login = setting.login("bob")?;
-                let body = json!({ "writ": reply.sign(setting, &login)?, "idc": login.idc });
-                let path = setting.tenant_path(&format!("/runs/{}/approve", reply.res));
-                let (status, said) = setting.ask(&Ask::post(path, body))?;
-                ensure!(status == 202, "{said}");
-                setting.until(reply.res, |status| status["phase"] == "completed")?;
-                setting.ordered(1);
-                Ok(Shown::nothing(Evidence::Same))
-            },
-        },
     ]
+}
+
+/// The control: an approver's own approval, relayed as it is, has the run go on.
+pub(crate) fn control(setting: &mut Setting) -> Result<()> {
+    let reply = Reply::to_new(setting, "secops/tell-one")?;
+    let login = setting.login("bob")?;
+    let body = json!({ "writ": reply.sign(setting, &login)?, "idc": login.idc });
+    let path = setting.tenant_path(&format!("/runs/{}/approve", reply.res));
+    let (status, said) = setting.ask(&Ask::post(path, body))?;
+    ensure!(status == 202, "{said}");
+    setting.until(reply.res, |status| status["phase"] == "completed")?;
+    setting.ordered(1);
+    Ok(())
 }
 
 /// An approval that counts, through the server.
@@ -336,7 +330,7 @@ fn ended() -> Vec<Attack> {
         Attack {
             id: "cancel-by-viewer",
             source: "PEERS 2.8: a right to read let a user start a run again",
-            attack: "A viewer's order to cancel a run is relayed.",
+            what: "A viewer's order to cancel a run is relayed.",
             code: "policy-denied",
             rule: "to cancel takes the right to say how a run goes on",
             evidence: Evidence::Signed,
@@ -345,7 +339,7 @@ fn ended() -> Vec<Attack> {
         Attack {
             id: "cancel-own-key",
             source: RUNS,
-            attack: "The control plane signs an order to cancel a run itself.",
+            what: "The control plane signs an order to cancel a run itself.",
             code: "writ-signature",
             rule: "a writ is verified by the key that its credential commits to",
             evidence: Evidence::Signed,
@@ -358,7 +352,7 @@ fn ended() -> Vec<Attack> {
         Attack {
             id: "cancel-without-a-run",
             source: RUNS,
-            attack: "An order to cancel a run that is none is relayed.",
+            what: "An order to cancel a run that is none is relayed.",
             code: "run-not-open",
             rule: "a jail knows the runs that it has accepted",
             evidence: Evidence::Status,
@@ -372,7 +366,7 @@ fn ended() -> Vec<Attack> {
         Attack {
             id: "resume-by-viewer",
             source: "PEERS 2.8: a right to read let a user start a run again",
-            attack: "A viewer's order to do a step again is relayed.",
+            what: "A viewer's order to do a step again is relayed.",
             code: "policy-denied",
             rule: "`run.resume` is a right of its own",
             evidence: Evidence::Signed,
@@ -396,7 +390,7 @@ fn of_another_run() -> Vec<Attack> {
         Attack {
             id: "cancel-of-another-run",
             source: "DESIGN §14: replay or re-target a writ",
-            attack: "An order that has cancelled one run is relayed again with the name of another.",
+            what: "An order that has cancelled one run is relayed again with the name of another.",
             code: "writ-run",
             rule: "the run is signed, and a receipt answers for its own run only",
             evidence: Evidence::Signed,
@@ -422,7 +416,7 @@ fn of_another_run() -> Vec<Attack> {
         Attack {
             id: "cancel-by-an-old-approval",
             source: "DESIGN §14: replay or re-target a writ",
-            attack: "An approval that has counted is relayed as an order to cancel another run.",
+            what: "An approval that has counted is relayed as an order to cancel another run.",
             code: "writ-operation",
             rule: "the operation is signed, and a receipt answers for its own operation only",
             evidence: Evidence::Signed,
@@ -447,7 +441,7 @@ pub(crate) fn off_the_log() -> Vec<Attack> {
     vec![Attack {
         id: "resume-of-another-run",
         source: "DESIGN §14: replay or re-target a writ",
-        attack: "An order that has resumed one run is relayed again with the name of another.",
+        what: "An order that has resumed one run is relayed again with the name of another.",
         code: "writ-run",
         rule: "the run is signed, and a receipt answers for its own run only",
         evidence: Evidence::Signed,

@@ -15,6 +15,7 @@ use writ_evidence::{
     checkpoint::{self, CheckpointClaims},
     jws::UnverifiedJws,
     merkle,
+    statement::{Says, Statement},
 };
 use writ_testkit::keys::new_key;
 
@@ -38,7 +39,7 @@ pub(crate) fn off_the_log() -> Theme {
     attacks.push(Attack {
         id: "audit-order-kept-out",
         source: SOURCE,
-        attack: "The control plane has relayed orders that it kept out of the log.",
+        what: "The control plane has relayed orders that it kept out of the log.",
         code: "audit-bad",
         rule: "the jail's receipt names the writ, which the log lacks",
         evidence: Evidence::Verify,
@@ -53,6 +54,19 @@ pub(crate) fn off_the_log() -> Theme {
 }
 
 const SOURCE: &str = "DESIGN §14: drop a receipt unseen; rewrite the audit log";
+
+/// The codes of every refusal that stands in the log.
+pub(crate) fn refusals(setting: &Setting) -> Result<Vec<String>> {
+    setting.world.writ(&["audit", "export", "audit"])?;
+    let log = Log::read(&setting.world.folder.join("audit"))?;
+    let refusals = log.records.iter().filter(|record| record.kind == RecordKind::Refusal);
+    let code = |record: &AuditRecord| -> Result<String> {
+        let statement: Statement = UnverifiedJws::parse(&record.body)?.peek()?;
+        let Says::Refusal(refusal) = statement.says else { bail!("no refusal") };
+        Ok(refusal.code)
+    };
+    refusals.map(code).collect()
+}
 
 /// An exported log.
 #[derive(Clone)]
@@ -89,7 +103,7 @@ impl Log {
         fs::create_dir_all(folder)?;
         let lines = |texts: Vec<serde_json::Result<String>>| -> Result<String> {
             let texts = texts.into_iter().collect::<Result<Vec<_>, _>>()?;
-            Ok(texts.iter().map(|text| format!("{text}\n")).collect())
+            Ok(texts.iter().fold(String::new(), |all, text| all + text + "\n"))
         };
         let records = lines(self.records.iter().map(serde_json::to_string).collect())?;
         let checkpoints = lines(self.checkpoints.iter().map(serde_json::to_string).collect())?;
@@ -139,7 +153,7 @@ macro_rules! altered {
         Attack {
             id: $id,
             source: SOURCE,
-            attack: $attack,
+            what: $attack,
             code: "audit-bad",
             rule: $rule,
             evidence: Evidence::Verify,
@@ -312,7 +326,7 @@ fn cut_off() -> Vec<Attack> {
         Attack {
             id: "audit-rolled-back",
             source: KNOWN,
-            attack: "The log's end is cut off together with its checkpoints; somebody has a later checkpoint.",
+            what: "The log's end is cut off together with its checkpoints; somebody has a later checkpoint.",
             code: "audit-bad",
             rule: "`--checkpoints`: a witness signed more than the log holds",
             evidence: Evidence::Verify,
@@ -330,7 +344,7 @@ fn cut_off() -> Vec<Attack> {
         Attack {
             id: "audit-two-logs",
             source: KNOWN,
-            attack: "Two people are shown two logs, which part after a checkpoint that both hold.",
+            what: "Two people are shown two logs, which part after a checkpoint that both hold.",
             code: "audit-bad",
             rule: "`--checkpoints`: what one of them was shown is not in the other's log",
             evidence: Evidence::Verify,
@@ -339,7 +353,7 @@ fn cut_off() -> Vec<Attack> {
         Attack {
             id: "audit-charter-rolled-back",
             source: KNOWN,
-            attack: "The log ends before a suspension, and so do its checkpoints; its signer has the head.",
+            what: "The log ends before a suspension, and so do its checkpoints; its signer has the head.",
             code: "audit-bad",
             rule: "`--charter-head`: the log lacks a head that a signer saw",
             evidence: Evidence::Verify,
@@ -356,7 +370,7 @@ fn cut_off() -> Vec<Attack> {
         Attack {
             id: "audit-charter-forked",
             source: KNOWN,
-            attack: "A signer was shown another charter than the log holds.",
+            what: "A signer was shown another charter than the log holds.",
             code: "audit-bad",
             rule: "`--charter-head`: the log lacks a head that a signer saw",
             evidence: Evidence::Verify,
@@ -370,7 +384,7 @@ fn cut_off() -> Vec<Attack> {
         Attack {
             id: "audit-revocation-withheld",
             source: "DESIGN §3.3: withholding shows",
-            attack: "A suspension was kept from the jail for a while, in which the jail went on deciding.",
+            what: "A suspension was kept from the jail for a while, in which the jail went on deciding.",
             code: "",
             rule: "each statement names its charter head: `--behind` names those made after an entry which their jail had not been shown",
             evidence: Evidence::Verify,
@@ -432,7 +446,7 @@ fn sign_tree(
     let from = setting.relay.reported();
     setting.relay.give(vec![RunnerTask::Checkpoint { size, root, consistency }]);
     let code = setting.relay.wait(from, |report| match crate::moves::says(report)? {
-        writ_evidence::statement::Says::Refusal(refusal) => Some(refusal.code),
+        Says::Refusal(refusal) => Some(refusal.code),
         _ => None,
     })?;
     Ok(setting.refusal(from, code))
@@ -443,7 +457,7 @@ fn while_it_is_made() -> Vec<Attack> {
         Attack {
             id: "audit-tree-forked",
             source: SOURCE,
-            attack: "The witness is asked to sign a tree of the same size over other records.",
+            what: "The witness is asked to sign a tree of the same size over other records.",
             code: "audit-fork",
             rule: "a witness signs a tree only if it extends the last one that it signed",
             evidence: Evidence::Signed,
@@ -452,7 +466,7 @@ fn while_it_is_made() -> Vec<Attack> {
         Attack {
             id: "audit-tree-shrunk",
             source: SOURCE,
-            attack: "The witness is asked to sign a smaller tree than it has signed.",
+            what: "The witness is asked to sign a smaller tree than it has signed.",
             code: "audit-fork",
             rule: "a witness signs a tree only if it extends the last one that it signed",
             evidence: Evidence::Signed,
@@ -461,7 +475,7 @@ fn while_it_is_made() -> Vec<Attack> {
         Attack {
             id: "audit-tree-without-proof",
             source: SOURCE,
-            attack: "The witness is asked to sign a larger tree that does not hold the one before.",
+            what: "The witness is asked to sign a larger tree that does not hold the one before.",
             code: "audit-fork",
             rule: "a witness signs a tree only if it extends the last one that it signed",
             evidence: Evidence::Signed,

@@ -34,7 +34,7 @@ macro_rules! candidate {
         Attack {
             id: $id,
             source: $source,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Signed,
@@ -207,7 +207,7 @@ fn when() -> Vec<Attack> {
                 let change =
                     serde_json::from_str::<writ_evidence::charter::EntryBody>(body)?.change;
                 let (writ, idc) = (writ.clone(), idc.clone());
-                Ok(Next::of(setting)?.with(SignedWrit { writ, idc }, change)?)
+                Next::of(setting)?.with(SignedWrit { writ, idc }, change)
             }
         ),
         candidate!(
@@ -245,7 +245,7 @@ fn when() -> Vec<Attack> {
         Attack {
             id: "charter-fork",
             source: "DESIGN §14: fork the charter",
-            attack: "Two people sign a change at the same time, and the control plane has both cosigned.",
+            what: "Two people sign a change at the same time, and the control plane has both cosigned.",
             code: "charter-seq-signed",
             rule: "a witness durably signs one digest for each number",
             evidence: Evidence::Signed,
@@ -258,7 +258,7 @@ fn when() -> Vec<Attack> {
                 };
                 let shown = setting.cosign(other);
                 // The first one stands: the number is not lost.
-                setting.append(one)?;
+                setting.append(&one)?;
                 shown
             },
         },
@@ -430,7 +430,7 @@ fn two_people() -> Vec<Attack> {
         Attack {
             id: "connection-second-signature-taken-off",
             source: "DESIGN §14: alter",
-            attack: "A change that two people signed is proposed with the first signature alone.",
+            what: "A change that two people signed is proposed with the first signature alone.",
             code: "charter-second-signer",
             rule: "both signatures are part of the entry, and of its digest",
             evidence: Evidence::Signed,

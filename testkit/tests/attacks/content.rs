@@ -52,7 +52,7 @@ fn sealed() -> Vec<Attack> {
         Attack {
             id: "input-of-another-order",
             source: SOURCE,
-            attack: "The sealed input of one order is relayed with another.",
+            what: "The sealed input of one order is relayed with another.",
             code: "sealed-input",
             rule: "the writ's digest is the seal's associated data",
             evidence: Evidence::Status,
@@ -65,7 +65,7 @@ fn sealed() -> Vec<Attack> {
         Attack {
             id: "input-of-its-own",
             source: SOURCE,
-            attack: "The control plane seals an input and a run key of its own to the runner, for the order it relays.",
+            what: "The control plane seals an input and a run key of its own to the runner, for the order it relays.",
             code: "input-mismatch",
             rule: "`inp` in the writ is the input's digest under the run key that its signer drew",
             evidence: Evidence::Signed,
@@ -76,7 +76,7 @@ fn sealed() -> Vec<Attack> {
         Attack {
             id: "run-key-of-its-own",
             source: SOURCE,
-            attack: "The control plane seals the true input with a run key of its own, to recompute digests later.",
+            what: "The control plane seals the true input with a run key of its own, to recompute digests later.",
             code: "input-mismatch",
             rule: "`inp` in the writ is the input's digest under the run key that its signer drew",
             evidence: Evidence::Signed,
@@ -85,7 +85,7 @@ fn sealed() -> Vec<Attack> {
         Attack {
             id: "input-sealed-for-another-writ",
             source: SOURCE,
-            attack: "An input is sealed for another writ's digest.",
+            what: "An input is sealed for another writ's digest.",
             code: "sealed-input",
             rule: "the writ's digest is the seal's associated data",
             evidence: Evidence::Status,
@@ -141,7 +141,7 @@ fn served() -> Vec<Attack> {
         Attack {
             id: "bundle-exchanged",
             source: SOURCE,
-            attack: "The runner asks for a bundle by its digest and is served another document.",
+            what: "The runner asks for a bundle by its digest and is served another document.",
             code: "content",
             rule: "what has another digest is not it, wherever it came from; the jail hashes it again",
             evidence: Evidence::Log,
@@ -157,7 +157,7 @@ fn served() -> Vec<Attack> {
         Attack {
             id: "bundle-too-long",
             source: "DESIGN §14: huge or slow bodies",
-            attack: "The runner asks for a bundle and is served 20 MB.",
+            what: "The runner asks for a bundle and is served 20 MB.",
             code: "contract",
             rule: "answers are bounded, and the runner goes on",
             evidence: Evidence::Log,
@@ -172,7 +172,7 @@ fn served() -> Vec<Attack> {
         Attack {
             id: "bundle-elsewhere",
             source: "DESIGN §14: a hostile service redirects",
-            attack: "The runner asks for a bundle and is sent to another host.",
+            what: "The runner asks for a bundle and is sent to another host.",
             code: "http-status",
             rule: "the runner follows no redirect",
             evidence: Evidence::Log,
@@ -189,7 +189,7 @@ fn served() -> Vec<Attack> {
         Attack {
             id: "pack-exchanged",
             source: SOURCE,
-            attack: "The runner asks for an action pack by its digest and is served one that sends the credential elsewhere.",
+            what: "The runner asks for an action pack by its digest and is served one that sends the credential elsewhere.",
             code: "content",
             rule: "a pack is the one that the charter acknowledges, by digest; the jail hashes it again",
             evidence: Evidence::Log,

@@ -27,7 +27,7 @@ macro_rules! token {
         Attack {
             id: $id,
             source: SOURCE,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Signed,
@@ -44,7 +44,7 @@ fn keys() -> Vec<Attack> {
         Attack {
             id: "credential-own-key",
             source: SOURCE,
-            attack: "The control plane puts the commitment to its own key beside a user's ID token.",
+            what: "The control plane puts the commitment to its own key beside a user's ID token.",
             code: "idc-nonce",
             rule: "the identity provider signed the nonce that commits to the user's key",
             evidence: Evidence::Signed,
@@ -58,7 +58,7 @@ fn keys() -> Vec<Attack> {
         Attack {
             id: "credential-own-issuer-key",
             source: "DESIGN §3.1: keys are never handed over by the runner or the control plane",
-            attack: "An ID token is signed by a key of the control plane's own, under the issuer's key id.",
+            what: "An ID token is signed by a key of the control plane's own, under the issuer's key id.",
             code: "idc-signature",
             rule: "an issuer's keys are those that the charter pins, or that a cell fetched from it",
             evidence: Evidence::Signed,
@@ -70,7 +70,7 @@ fn keys() -> Vec<Attack> {
         Attack {
             id: "credential-unknown-key-id",
             source: "DESIGN §3.1: keys are never handed over by the runner or the control plane",
-            attack: "An ID token names a key id that its issuer never had.",
+            what: "An ID token names a key id that its issuer never had.",
             code: "idc-issuer-key",
             rule: "an unknown key id is looked up at the issuer, or nowhere",
             evidence: Evidence::Signed,
@@ -83,7 +83,7 @@ fn keys() -> Vec<Attack> {
         Attack {
             id: "credential-key-in-token",
             source: "DESIGN §3: `jwk`, `jku`, `x5u`, `x5c` refused",
-            attack: "An ID token brings the key along that it is signed with.",
+            what: "An ID token brings the key along that it is signed with.",
             code: "idc-signature",
             rule: "no header chooses how it is verified",
             evidence: Evidence::Signed,
@@ -97,7 +97,7 @@ fn keys() -> Vec<Attack> {
         Attack {
             id: "credential-commitment-of-another-key",
             source: SOURCE,
-            attack: "A commitment names a user's public key and is signed by another.",
+            what: "A commitment names a user's public key and is signed by another.",
             code: "idc-commitment",
             rule: "a commitment is signed by the key that it names",
             evidence: Evidence::Signed,
@@ -116,7 +116,7 @@ fn keys() -> Vec<Attack> {
         Attack {
             id: "credential-other-mode",
             source: SOURCE,
-            attack: "A person's ID token is presented as that of a workload, which needs no nonce.",
+            what: "A person's ID token is presented as that of a workload, which needs no nonce.",
             code: "idc-audience",
             rule: "a workload's one audience commits to its key",
             evidence: Evidence::Signed,
@@ -217,7 +217,7 @@ fn tokens() -> Vec<Attack> {
         Attack {
             id: "credential-of-nobody",
             source: "PEERS 2.12: a user who is unknown in the workspace became operator",
-            attack: "Somebody whom the identity provider vouches for, and the charter does not know, orders a run.",
+            what: "Somebody whom the identity provider vouches for, and the charter does not know, orders a run.",
             code: "policy-denied",
             rule: "whoever has no role may nothing",
             evidence: Evidence::Signed,
@@ -229,7 +229,7 @@ fn tokens() -> Vec<Attack> {
         Attack {
             id: "credential-viewer-starts",
             source: "PEERS 2.8: a right to read let a user start a run again",
-            attack: "The control plane relays a viewer's order to start what they may only look at.",
+            what: "The control plane relays a viewer's order to start what they may only look at.",
             code: "policy-denied",
             rule: "`run.start` is a right of its own, and the jail asks for it",
             evidence: Evidence::Signed,
@@ -241,7 +241,7 @@ fn tokens() -> Vec<Attack> {
         Attack {
             id: "credential-of-another-workspace",
             source: "PEERS 2.25: a key of one workspace reaches another's",
-            attack: "A builder of another workspace orders a run here.",
+            what: "A builder of another workspace orders a run here.",
             code: "policy-denied",
             rule: "roles count in the workspace that they are bound in",
             evidence: Evidence::Signed,
@@ -283,7 +283,7 @@ macro_rules! refreshed {
         Attack {
             id: $id,
             source: "DESIGN §3.1: a refreshed ID token extends an idc only with the same claims",
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: "a token extends a login of the same person, client and session only",
             evidence: Evidence::Signed,
@@ -343,7 +343,7 @@ fn refreshed() -> Vec<Attack> {
         Attack {
             id: "refreshed-for-ever",
             source: "DESIGN §3.1: total session age is capped",
-            attack: "A login from yesterday is extended once more, by a sound newer token.",
+            what: "A login from yesterday is extended once more, by a sound newer token.",
             code: "idc-session-age",
             rule: "a session ends, however often it is extended",
             evidence: Evidence::Signed,

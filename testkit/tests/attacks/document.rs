@@ -32,7 +32,7 @@ pub(crate) fn text(themes: &[Theme], shown: &[(&'static str, Shown)]) -> Result<
             writeln!(
                 text,
                 "| `{}`: {} | {code}{rule} | {remains} | {} |",
-                attack.id, attack.attack, attack.source
+                attack.id, attack.what, attack.source
             )?;
         }
         text.push('\n');

@@ -37,7 +37,7 @@ macro_rules! entry {
         Attack {
             id: $id,
             source: FORK,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Log,
@@ -198,7 +198,7 @@ fn rewritten() -> Vec<Attack> {
         Attack {
             id: "history-entry-dropped",
             source: FORK,
-            attack: "A restarted runner is served a charter without one of its entries.",
+            what: "A restarted runner is served a charter without one of its entries.",
             code: "charter-cosignature",
             rule: "an entry, its writ and its cosignatures name the entry before",
             evidence: Evidence::Log,
@@ -207,7 +207,7 @@ fn rewritten() -> Vec<Attack> {
         Attack {
             id: "history-reordered",
             source: FORK,
-            attack: "A restarted runner is served two entries in another order.",
+            what: "A restarted runner is served two entries in another order.",
             code: "charter-cosignature",
             rule: "an entry, its writ and its cosignatures name the entry before",
             evidence: Evidence::Log,
@@ -216,7 +216,7 @@ fn rewritten() -> Vec<Attack> {
         Attack {
             id: "history-entry-altered",
             source: FORK,
-            attack: "A restarted runner is served an entry with another body.",
+            what: "A restarted runner is served an entry with another body.",
             code: "charter-content",
             rule: "a writ is over the digest of the body",
             evidence: Evidence::Log,
@@ -237,7 +237,7 @@ fn rewritten() -> Vec<Attack> {
         Attack {
             id: "history-rolled-back",
             source: FORK,
-            attack: "A restarted runner that has lost its copy is served the charter as it was some entries ago.",
+            what: "A restarted runner that has lost its copy is served the charter as it was some entries ago.",
             code: "charter-behind",
             rule: "a jail decides nothing before it was shown the newest head that it has seen",
             evidence: Evidence::Log,
@@ -263,7 +263,7 @@ fn rewritten() -> Vec<Attack> {
         Attack {
             id: "history-two-root-entries",
             source: "DESIGN §3.3: two root-class changes at one number are a fork, and everything stops",
-            attack: "Root keys have signed two changes of one number; a restarted runner is served the other one.",
+            what: "Root keys have signed two changes of one number; a restarted runner is served the other one.",
             code: "charter-fork",
             rule: "a charter that lacks a head which this jail has seen is another charter, however long it is",
             evidence: Evidence::Log,
@@ -272,7 +272,7 @@ fn rewritten() -> Vec<Attack> {
         Attack {
             id: "history-another-tenant",
             source: FORK,
-            attack: "A running runner is given entry 0 of another tenant.",
+            what: "A running runner is given entry 0 of another tenant.",
             code: "charter-not-next",
             rule: "an entry follows the head",
             evidence: Evidence::Log,
@@ -298,7 +298,7 @@ fn two_root_entries(setting: &mut Setting) -> Result<Shown> {
     let other = UnverifiedEntry::Roots { body, signatures };
     ensure!(one.digest() != other.digest(), "there is one entry only");
     let number = setting.chain()?.len();
-    setting.append(one)?;
+    setting.append(&one)?;
     setting.relay.plot(served(move |entries| {
         let first = entries.first().and_then(|entry| entry.body().ok()).map_or(0, |body| body.seq);
         let at = usize::try_from(first).ok().and_then(|first| number.checked_sub(first));
@@ -321,7 +321,7 @@ fn to_newcomers() -> Vec<Attack> {
         Attack {
             id: "newcomer-runner",
             source: NEWCOMERS,
-            attack: "A new runner is served the charter of a tenant that the control plane has made up.",
+            what: "A new runner is served the charter of a tenant that the control plane has made up.",
             code: "charter-tenant",
             rule: "a tenant is the digest of its entry 0, which the join file names",
             evidence: Evidence::Log,
@@ -348,7 +348,7 @@ fn to_newcomers() -> Vec<Attack> {
         Attack {
             id: "newcomer-command-line",
             source: NEWCOMERS,
-            attack: "A person's command is served the charter of a tenant that the control plane has made up.",
+            what: "A person's command is served the charter of a tenant that the control plane has made up.",
             code: "charter-tenant",
             rule: "a tenant is the digest of its entry 0, which the invitation names",
             evidence: Evidence::Command,
@@ -361,7 +361,7 @@ fn to_newcomers() -> Vec<Attack> {
         Attack {
             id: "newcomer-gateway",
             source: NEWCOMERS,
-            attack: "Somebody who is no runner brings the gateway the charter of a made-up tenant, with his own key in it.",
+            what: "Somebody who is no runner brings the gateway the charter of a made-up tenant, with his own key in it.",
             code: "charter-not-next",
             rule: "the gateway folds from its own anchor",
             evidence: Evidence::Answer,
@@ -374,7 +374,7 @@ fn to_newcomers() -> Vec<Attack> {
         Attack {
             id: "command-line-entry-dropped",
             source: FORK,
-            attack: "A person's command is served the charter without one of its entries.",
+            what: "A person's command is served the charter without one of its entries.",
             code: "charter-cosignature",
             rule: "clients fold the charter themselves",
             evidence: Evidence::Command,
@@ -390,7 +390,7 @@ fn to_newcomers() -> Vec<Attack> {
         Attack {
             id: "command-line-unwitnessed",
             source: FORK,
-            attack: "A person's command is served a revocation less, and another entry that no witness has seen.",
+            what: "A person's command is served a revocation less, and another entry that no witness has seen.",
             code: "charter-witness",
             rule: "clients fold the charter themselves",
             evidence: Evidence::Command,
@@ -412,7 +412,7 @@ fn to_newcomers() -> Vec<Attack> {
         Attack {
             id: "jail-of-another-tenant",
             source: "DESIGN §3.3: a join file sets its anchor, once",
-            attack: "A runner is started for another tenant with a jail that has joined this one.",
+            what: "A runner is started for another tenant with a jail that has joined this one.",
             code: "anchor-set",
             rule: "a jail's trust anchor is set once",
             evidence: Evidence::Command,
@@ -435,7 +435,7 @@ fn kept_back() -> Vec<Attack> {
     vec![Attack {
         id: "revocation-withheld",
         source: "DESIGN §3.3: withholding shows",
-        attack: "A suspension is kept from the runner, and an order of somebody who has seen it is relayed.",
+        what: "A suspension is kept from the runner, and an order of somebody who has seen it is relayed.",
         code: "writ-charter-head",
         rule: "a jail refuses a writ whose head is neither its own nor an ancestor of it",
         evidence: Evidence::Signed,
@@ -458,7 +458,7 @@ fn kept_back() -> Vec<Attack> {
             let shown = setting.signed_with(|draft| draft.claims.charter = head);
             setting.behave();
             setting.caught_up()?;
-            setting.append(Next::of(setting)?.signed(&login, Change::SubjectRestore(bob))?)?;
+            setting.append(&Next::of(setting)?.signed(&login, Change::SubjectRestore(bob))?)?;
             shown
         },
     }]

@@ -65,11 +65,11 @@ impl Ask {
     /// With a person's credential and the proof that belongs to the request.
     pub(crate) fn by(self, setting: &Setting, login: &Login) -> Result<Self> {
         let proof = self.proof(setting, login)?;
-        self.with(login, proof)
+        self.with(login, &proof)
     }
 
     /// With a person's credential and this proof.
-    pub(crate) fn with(mut self, login: &Login, proof: Proof) -> Result<Self> {
+    pub(crate) fn with(mut self, login: &Login, proof: &Proof) -> Result<Self> {
         let idc = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&login.idc)?);
         self.headers.push((IDC_HEADER, idc));
         self.headers.push((PROOF_HEADER, proof.sign(&login.key)?));

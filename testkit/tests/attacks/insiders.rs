@@ -66,12 +66,12 @@ impl Strict {
         };
         let roots = [&setting.roots[0], &setting.roots[1]];
         let change = Change::IssuerSet(Box::new(issuer));
-        setting.append(Next::of(setting)?.rooted(change, &roots)?)?;
+        setting.append(&Next::of(setting)?.rooted(change, &roots)?)?;
         for sub in ["pat", WORKLOAD] {
             let principal = Grantee::Principal(Principal { iss: iss.clone(), sub: sub.to_owned() });
             let binding = Binding { principal, role: Role::Owner, scope: Scope::Tenant };
             let login = setting.login("owner")?;
-            setting.append(Next::of(setting)?.signed(&login, Change::BindingAdd(binding))?)?;
+            setting.append(&Next::of(setting)?.signed(&login, Change::BindingAdd(binding))?)?;
         }
         Ok(Self { iss, key })
     }
@@ -108,7 +108,7 @@ macro_rules! weak {
         Attack {
             id: $id,
             source: "DESIGN §3.1: the charter says which operations each client id may sign for",
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Signed,
@@ -153,7 +153,7 @@ fn strength() -> Vec<Attack> {
         Attack {
             id: "login-for-less",
             source: "DESIGN §3.1: the charter says which operations each client id may sign for",
-            attack: "A change of the charter is signed by a login that may start runs only.",
+            what: "A change of the charter is signed by a login that may start runs only.",
             code: "writ-client",
             rule: "each client id is listed with what it may sign for",
             evidence: Evidence::Signed,
@@ -172,7 +172,7 @@ fn workloads() -> Vec<Attack> {
         Attack {
             id: "workload-approves",
             source: "DESIGN §5: never the requester, never a workload",
-            attack: "A workload that is an owner approves what a person has ordered.",
+            what: "A workload that is an owner approves what a person has ordered.",
             code: "writ-client",
             rule: "people approve: no workload can be listed for it",
             evidence: Evidence::Signed,
@@ -186,7 +186,7 @@ fn workloads() -> Vec<Attack> {
         Attack {
             id: "workload-of-another-key",
             source: "DESIGN §14: bind its own key to a user's login",
-            attack: "A workload's token is presented with another key than its audience commits to.",
+            what: "A workload's token is presented with another key than its audience commits to.",
             code: "idc-audience",
             rule: "a workload's one audience commits to its key",
             evidence: Evidence::Signed,
@@ -200,7 +200,7 @@ fn workloads() -> Vec<Attack> {
         Attack {
             id: "workload-unlisted",
             source: "PEERS 2.12: a user who is unknown in the workspace became operator",
-            attack: "A job of another repository of the same issuer orders a run.",
+            what: "A job of another repository of the same issuer orders a run.",
             code: "idc-workload",
             rule: "a workload is told by every claim of its entry, exactly",
             evidence: Evidence::Signed,
@@ -223,7 +223,7 @@ macro_rules! document {
         Attack {
             id: $id,
             source: $source,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Command,
@@ -287,7 +287,7 @@ fn documents() -> Vec<Attack> {
         Attack {
             id: "publisher-without-right",
             source: "DESIGN §3.2: nobody lends a right by writing a document, nor borrows one by starting it",
-            attack: "Somebody publishes, loses the right to the connections, and another person's order is relayed.",
+            what: "Somebody publishes, loses the right to the connections, and another person's order is relayed.",
             code: "policy-denied",
             rule: "each use of a connection needs the right of the publisher and of the signer, at that moment",
             evidence: Evidence::Signed,
@@ -308,10 +308,10 @@ fn documents() -> Vec<Attack> {
                 };
                 let publish = Change::AutomationPublish(automation);
                 let add = Change::BindingAdd(binding.clone());
-                setting.append(Next::of(setting)?.signed(&owner, add)?)?;
-                setting.append(Next::of(setting)?.signed(&setting.login("kim")?, publish)?)?;
+                setting.append(&Next::of(setting)?.signed(&owner, add)?)?;
+                setting.append(&Next::of(setting)?.signed(&setting.login("kim")?, publish)?)?;
                 let remove = Change::BindingRemove(binding);
-                setting.append(Next::of(setting)?.signed(&owner, remove)?)?;
+                setting.append(&Next::of(setting)?.signed(&owner, remove)?)?;
                 ensure!(setting.chain()?.len() > 3, "no history");
                 let name = "secops/lent".parse()?;
                 setting.signed_with(move |draft| {

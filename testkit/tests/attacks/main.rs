@@ -11,6 +11,7 @@
 //! Read next: `table` (what a row is), `setting` (who is attacked), then any theme.
 
 #![expect(clippy::indexing_slicing, reason = "a test reads JSON that it made")]
+#![expect(clippy::too_many_lines, reason = "tables, a row for each attack")]
 
 mod document;
 mod moves;
@@ -36,12 +37,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 use crate::{
     setting::Setting,
-    table::{Shown, Theme},
+    table::{Evidence, Shown, Theme},
 };
 
 /// The setting, once the first attack has needed it, and what each attack has shown.
@@ -125,9 +126,18 @@ fn conclude(stage: &Mutex<Stage>, conclusion: &Conclusion) -> Result<String> {
     setting.check_nothing_unordered()?;
     setting.check_alive()?;
     setting.hunt()?;
+    let logged = audit::refusals(setting)?;
+    let signed = shown.iter().filter(|(_, shown)| shown.evidence == Evidence::Signed);
+    let mut count = 0;
+    for (id, shown) in signed {
+        let code = shown.code.as_ref();
+        ensure!(code.is_some_and(|code| logged.contains(code)), "{id}: not in the audit log");
+        count += 1;
+    }
+    ensure!(logged.len() >= count, "{} refusals in the log, of {count}", logged.len());
     if conclusion.num_failed > 0 || conclusion.num_filtered_out > 0 {
         return Ok(
-            "THREAT-MODEL.md was not compared: not all attacks were tried, or not all failed"
+            "THREAT-MODEL.md was not compared: not all attacks were tried, or one succeeded"
                 .to_owned(),
         );
     }

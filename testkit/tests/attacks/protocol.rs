@@ -79,7 +79,7 @@ macro_rules! object {
         Attack {
             id: $id,
             source: SOURCE,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::$evidence,
@@ -235,7 +235,7 @@ fn answers() -> Vec<Attack> {
         Attack {
             id: "answer-unknown-task",
             source: SOURCE,
-            attack: "The runner is given a task of a kind that it does not know.",
+            what: "The runner is given a task of a kind that it does not know.",
             code: "contract",
             rule: "messages are known or refused, and the runner goes on",
             evidence: Evidence::Log,
@@ -249,7 +249,7 @@ fn answers() -> Vec<Attack> {
         Attack {
             id: "answer-unknown-member",
             source: SOURCE,
-            attack: "A message to the runner has a member that it does not know.",
+            what: "A message to the runner has a member that it does not know.",
             code: "contract",
             rule: "unknown members are refused, not passed over",
             evidence: Evidence::Log,
@@ -262,7 +262,7 @@ fn answers() -> Vec<Attack> {
         Attack {
             id: "answer-too-long",
             source: "DESIGN §14: huge or slow bodies",
-            attack: "The runner asks for tasks and is answered 20 MB.",
+            what: "The runner asks for tasks and is answered 20 MB.",
             code: "contract",
             rule: "answers are bounded, and the runner goes on",
             evidence: Evidence::Log,
@@ -271,7 +271,7 @@ fn answers() -> Vec<Attack> {
         Attack {
             id: "answer-too-deep",
             source: SOURCE,
-            attack: "The runner asks for tasks and is answered JSON that is nested 100,000 times.",
+            what: "The runner asks for tasks and is answered JSON that is nested 100,000 times.",
             code: "contract",
             rule: "JSON is read to a bounded depth, and the runner goes on",
             evidence: Evidence::Log,
@@ -280,7 +280,7 @@ fn answers() -> Vec<Attack> {
         Attack {
             id: "answer-elsewhere",
             source: "DESIGN §14: a hostile service redirects",
-            attack: "The runner asks for tasks and is sent to another host, with its proof.",
+            what: "The runner asks for tasks and is sent to another host, with its proof.",
             code: "http-status",
             rule: "the runner follows no redirect",
             evidence: Evidence::Log,
@@ -295,7 +295,7 @@ fn answers() -> Vec<Attack> {
         Attack {
             id: "answer-to-a-terminal",
             source: "DESIGN §14: a hostile control plane",
-            attack: "A refusal holds escape sequences that would overwrite it on a person's terminal with a success.",
+            what: "A refusal holds escape sequences that would overwrite it on a person's terminal with a success.",
             code: "policy-denied",
             rule: "what others say is written out before a terminal shows it",
             evidence: Evidence::Command,
@@ -325,7 +325,7 @@ fn requests() -> Vec<Attack> {
         Attack {
             id: "request-other-tenant",
             source: "PEERS 2.18: an inner request names another namespace than the authorized outer one",
-            attack: "An order for another tenant is posted under this one's address.",
+            what: "An order for another tenant is posted under this one's address.",
             code: "writ-tenant",
             rule: "the tenant is that of the signed claims, and must be the one of the address",
             evidence: Evidence::Answer,
@@ -340,7 +340,7 @@ fn requests() -> Vec<Attack> {
         Attack {
             id: "request-unknown-tenant",
             source: "PEERS 2.10: a missing tenant fell back to the operator's key",
-            attack: "An order is posted under the address of a tenant that is not here.",
+            what: "An order is posted under the address of a tenant that is not here.",
             code: "tenant-unknown",
             rule: "there is no tenant by default",
             evidence: Evidence::Answer,
@@ -354,7 +354,7 @@ fn requests() -> Vec<Attack> {
         Attack {
             id: "request-path-suffix",
             source: "PEERS 2.16: any path that ended in a certain word needed no login",
-            attack: "The charter is asked for without a login, by an address that ends like one that needs none.",
+            what: "The charter is asked for without a login, by an address that ends like one that needs none.",
             code: "route-unknown",
             rule: "what is served is the matched route; endings open nothing",
             evidence: Evidence::Answer,
@@ -363,7 +363,7 @@ fn requests() -> Vec<Attack> {
         Attack {
             id: "request-more-members",
             source: "PEERS 2.7: mass assignment",
-            attack: "A sound order is posted with a member that would set more.",
+            what: "A sound order is posted with a member that would set more.",
             code: "body",
             rule: "unknown members are refused, not passed over",
             evidence: Evidence::Answer,
@@ -378,7 +378,7 @@ fn requests() -> Vec<Attack> {
         Attack {
             id: "request-too-long",
             source: "DESIGN §14: huge or slow bodies",
-            attack: "40 MB are posted as an order.",
+            what: "40 MB are posted as an order.",
             code: "body",
             rule: "bodies are bounded",
             evidence: Evidence::Answer,
@@ -390,7 +390,7 @@ fn requests() -> Vec<Attack> {
         Attack {
             id: "request-content-of-another-digest",
             source: "DESIGN §14: swap content",
-            attack: "Somebody who may upload uploads another text under the digest of a published bundle.",
+            what: "Somebody who may upload uploads another text under the digest of a published bundle.",
             code: "content",
             rule: "content is kept under its own digest",
             evidence: Evidence::Answer,

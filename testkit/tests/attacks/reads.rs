@@ -46,7 +46,7 @@ macro_rules! proof {
         Attack {
             id: $id,
             source: SOURCE,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Answer,
@@ -55,7 +55,7 @@ macro_rules! proof {
                 let ask = Ask::output(run);
                 let change: fn(Proof) -> Proof = $change;
                 let proof = change(ask.proof(setting, &login)?);
-                setting.refused_with(&ask.with(&login, proof)?)
+                setting.refused_with(&ask.with(&login, &proof)?)
             },
         }
     };
@@ -66,7 +66,7 @@ fn by_proof() -> Vec<Attack> {
         Attack {
             id: "read-without-login",
             source: SOURCE,
-            attack: "Somebody without a login asks for an output.",
+            what: "Somebody without a login asks for an output.",
             code: "not-authenticated",
             rule: "a read carries a credential and a proof of possession",
             evidence: Evidence::Answer,
@@ -79,7 +79,7 @@ fn by_proof() -> Vec<Attack> {
         Attack {
             id: "read-stolen-token",
             source: SOURCE,
-            attack: "The control plane shows a reader's ID token, which it was sent, with a proof by its own key.",
+            what: "The control plane shows a reader's ID token, which it was sent, with a proof by its own key.",
             code: "proof-key",
             rule: "a proof is made with the key that the credential commits to: a stolen token alone reads nothing",
             evidence: Evidence::Answer,
@@ -106,7 +106,7 @@ fn by_proof() -> Vec<Attack> {
             "A proof for another method is shown.",
             "a proof names method and address",
             |mut proof| {
-                proof.0.htm = "POST".to_owned();
+                "POST".clone_into(&mut proof.0.htm);
                 proof
             }
         ),
@@ -140,7 +140,7 @@ fn by_proof() -> Vec<Attack> {
         Attack {
             id: "read-proof-twice",
             source: SOURCE,
-            attack: "The proof of a read that was made is shown a second time.",
+            what: "The proof of a read that was made is shown a second time.",
             code: "proof-replayed",
             rule: "a proof counts once",
             evidence: Evidence::Answer,
@@ -160,7 +160,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "read-by-nobody",
             source: SOURCE,
-            attack: "Somebody without a role asks for an output, to learn whether the run exists.",
+            what: "Somebody without a role asks for an output, to learn whether the run exists.",
             code: "run-unknown",
             rule: "what may not be seen is not there",
             evidence: Evidence::Answer,
@@ -172,7 +172,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "read-from-another-workspace",
             source: "PEERS 2.25: a key of one workspace reaches another's",
-            attack: "A builder of another workspace asks for an output.",
+            what: "A builder of another workspace asks for an output.",
             code: "run-unknown",
             rule: "what may not be seen is not there",
             evidence: Evidence::Answer,
@@ -184,7 +184,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "read-by-viewer",
             source: SOURCE,
-            attack: "A viewer, who sees that a run is there, asks for its output.",
+            what: "A viewer, who sees that a run is there, asks for its output.",
             code: "policy-denied",
             rule: "`run.read-output` is a right of its own",
             evidence: Evidence::Answer,
@@ -196,7 +196,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "read-what-is-asked",
             source: SOURCE,
-            attack: "A viewer asks for what approvers are shown.",
+            what: "A viewer asks for what approvers are shown.",
             code: "policy-denied",
             rule: "what a run asks is shown to those who may answer",
             evidence: Evidence::Answer,
@@ -210,7 +210,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "read-as-the-runner",
             source: "DESIGN §2: the gateway passes reads to the runner, which dials it",
-            attack: "The control plane takes reads from the gateway in the runner's name, with its own key.",
+            what: "The control plane takes reads from the gateway in the runner's name, with its own key.",
             code: "proof-key",
             rule: "the link's key is the one that the charter enrolls",
             evidence: Evidence::Answer,
@@ -223,7 +223,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "read-as-another-runner",
             source: "DESIGN §14: enrol a runner",
-            attack: "A runner that nobody enrolled takes tasks from the control plane.",
+            what: "A runner that nobody enrolled takes tasks from the control plane.",
             code: "not-enrolled",
             rule: "runners are entries of the charter",
             evidence: Evidence::Answer,
@@ -236,7 +236,7 @@ fn by_whom() -> Vec<Attack> {
         Attack {
             id: "list-of-another-workspace",
             source: "PEERS 2.25: a key of one workspace lists another's",
-            attack: "A builder of another workspace lists all runs of the tenant.",
+            what: "A builder of another workspace lists all runs of the tenant.",
             code: "",
             rule: "runs are listed to those who may see them, one by one",
             evidence: Evidence::Nothing,
@@ -258,7 +258,7 @@ fn guessed() -> Vec<Attack> {
         Attack {
             id: "guess-an-input",
             source: SOURCE,
-            attack: "The control plane knows what an input may be, and compares it with the digest in the order.",
+            what: "The control plane knows what an input may be, and compares it with the digest in the order.",
             code: "",
             rule: "digests of run data are keyed; the key is sealed to the runner",
             evidence: Evidence::Nothing,
@@ -287,7 +287,7 @@ fn guessed() -> Vec<Attack> {
         Attack {
             id: "open-a-sealed-input",
             source: SOURCE,
-            attack: "The control plane opens the sealed input that it relays.",
+            what: "The control plane opens the sealed input that it relays.",
             code: "",
             rule: "inputs are sealed to the runner's key (HPKE), which never leaves it",
             evidence: Evidence::Nothing,
@@ -302,7 +302,7 @@ fn guessed() -> Vec<Attack> {
         Attack {
             id: "output-at-the-control-plane",
             source: SOURCE,
-            attack: "An output is looked for in everything that the control plane was sent and has kept.",
+            what: "An output is looked for in everything that the control plane was sent and has kept.",
             code: "",
             rule: "outputs go from the runner to its gateway; the control plane gets keyed digests",
             evidence: Evidence::Nothing,

@@ -103,6 +103,7 @@ impl Setting {
         setting.check_nothing_unordered()?;
         // The honest relay works: what follows is refused for what is wrong with it.
         setting.main_job()?;
+        crate::approvals::control(&mut setting)?;
         Ok(setting)
     }
 

@@ -38,7 +38,7 @@ fn while_suspended(setting: &Setting, subject: &Subject, login: &Login) -> Resul
         } else {
             next.signed(&owner, change)?
         };
-        setting.append(entry)
+        setting.append(&entry)
     };
     change(Change::SubjectSuspend(subject.clone()))?;
     let shown = setting.signed_by(login);
@@ -51,7 +51,7 @@ macro_rules! suspended {
         Attack {
             id: $id,
             source: KILL,
-            attack: $attack,
+            what: $attack,
             code: "suspended",
             rule: $rule,
             evidence: Evidence::Signed,
@@ -108,7 +108,7 @@ fn stopped() -> Vec<Attack> {
         Attack {
             id: "suspended-runner",
             source: KILL,
-            attack: "An order is given to a runner that root keys have suspended.",
+            what: "An order is given to a runner that root keys have suspended.",
             code: "suspended",
             rule: "a suspended runner's jail begins nothing",
             evidence: Evidence::Signed,
@@ -169,7 +169,7 @@ fn again() -> Vec<Attack> {
         Attack {
             id: "replay-after-its-end",
             source: REPLAY,
-            attack: "An order whose run has ended is given to the runner again.",
+            what: "An order whose run has ended is given to the runner again.",
             code: "",
             rule: "a run's id is its writ's digest: there is one run",
             evidence: Evidence::Same,
@@ -181,7 +181,7 @@ fn again() -> Vec<Attack> {
         Attack {
             id: "replay-after-restart",
             source: REPLAY,
-            attack: "The runner is restarted, and given an order again whose run has ended.",
+            what: "The runner is restarted, and given an order again whose run has ended.",
             code: "",
             rule: "journal and jail remember across restarts",
             evidence: Evidence::Same,
@@ -194,7 +194,7 @@ fn again() -> Vec<Attack> {
         Attack {
             id: "replay-in-one-answer",
             source: REPLAY,
-            attack: "An order is given to the runner five times in one answer.",
+            what: "An order is given to the runner five times in one answer.",
             code: "",
             rule: "a run's id is its writ's digest: there is one run",
             evidence: Evidence::Same,
@@ -214,7 +214,7 @@ fn again() -> Vec<Attack> {
         Attack {
             id: "replay-restored-data",
             source: "DESIGN §14: restore an old backup",
-            attack: "The runner's data are restored to before a run, and its order is given again.",
+            what: "The runner's data are restored to before a run, and its order is given again.",
             code: "writ-replayed",
             rule: "the jail's own state is no part of the runner's data",
             evidence: Evidence::Signed,
@@ -233,7 +233,7 @@ fn again() -> Vec<Attack> {
         Attack {
             id: "replay-same-id",
             source: REPLAY,
-            attack: "An order takes the unique id of one that was done.",
+            what: "An order takes the unique id of one that was done.",
             code: "writ-replayed",
             rule: "a `jti` counts once",
             evidence: Evidence::Signed,
@@ -274,7 +274,7 @@ fn tests() -> Vec<Attack> {
         Attack {
             id: "test-expired",
             source: TEST,
-            attack: "An order to test a connection is kept back, and relayed after its five minutes.",
+            what: "An order to test a connection is kept back, and relayed after its five minutes.",
             code: "writ-expired",
             rule: "a writ counts until `exp`",
             evidence: Evidence::Signed,
@@ -289,7 +289,7 @@ fn tests() -> Vec<Attack> {
         Attack {
             id: "test-by-viewer",
             source: TEST,
-            attack: "A viewer's order to read a credential and reach its hosts is relayed.",
+            what: "A viewer's order to read a credential and reach its hosts is relayed.",
             code: "policy-denied",
             rule: "`connection.use` and nothing less",
             evidence: Evidence::Signed,
@@ -301,7 +301,7 @@ fn tests() -> Vec<Attack> {
         Attack {
             id: "test-of-another-workspace",
             source: "PEERS 2.5: a foreign credential's id with a caller's own address",
-            attack: "A builder of another workspace names this one's connection.",
+            what: "A builder of another workspace names this one's connection.",
             code: "policy-denied",
             rule: "`connection.use` is a right in the connection's workspace",
             evidence: Evidence::Signed,
@@ -313,7 +313,7 @@ fn tests() -> Vec<Attack> {
         Attack {
             id: "test-same-id",
             source: REPLAY,
-            attack: "A test takes the unique id of one that was made.",
+            what: "A test takes the unique id of one that was made.",
             code: "writ-replayed",
             rule: "a `jti` counts once",
             evidence: Evidence::Signed,

@@ -69,7 +69,7 @@ pub(crate) struct Attack {
     /// Where it is from: a sentence of the design, a peer that was broken so.
     pub(crate) source: &'static str,
     /// What is tried, in one sentence.
-    pub(crate) attack: &'static str,
+    pub(crate) what: &'static str,
     /// The code that refuses it; empty where nothing is asked that could be refused.
     pub(crate) code: &'static str,
     /// The rule behind the code.

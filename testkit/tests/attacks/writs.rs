@@ -28,7 +28,7 @@ macro_rules! claims {
         Attack {
             id: $id,
             source: SOURCE,
-            attack: $attack,
+            what: $attack,
             code: $code,
             rule: $rule,
             evidence: Evidence::Signed,
@@ -42,7 +42,7 @@ fn forged() -> Vec<Attack> {
         Attack {
             id: "writ-own-key",
             source: SOURCE,
-            attack: "The control plane signs an order with a key of its own, under the owner's credential.",
+            what: "The control plane signs an order with a key of its own, under the owner's credential.",
             code: "writ-signature",
             rule: "a writ is verified by the key that its credential commits to, and by no other",
             evidence: Evidence::Signed,
@@ -55,7 +55,7 @@ fn forged() -> Vec<Attack> {
         Attack {
             id: "writ-runner-key",
             source: SOURCE,
-            attack: "It signs an order with a root key that it has stolen: root keys order nothing.",
+            what: "It signs an order with a root key that it has stolen: root keys order nothing.",
             code: "writ-signature",
             rule: "a writ is verified by the key that its credential commits to, and by no other",
             evidence: Evidence::Signed,
@@ -70,7 +70,7 @@ fn forged() -> Vec<Attack> {
         Attack {
             id: "writ-signature-altered",
             source: SOURCE,
-            attack: "One character of an order's signature is exchanged.",
+            what: "One character of an order's signature is exchanged.",
             code: "writ-signature",
             rule: "the signature is over exactly these bytes",
             evidence: Evidence::Signed,
@@ -86,7 +86,7 @@ fn forged() -> Vec<Attack> {
         Attack {
             id: "writ-reason-altered",
             source: SOURCE,
-            attack: "The reason in an order is exchanged after it was signed.",
+            what: "The reason in an order is exchanged after it was signed.",
             code: "writ-signature",
             rule: "the signature is over exactly these bytes",
             evidence: Evidence::Signed,
@@ -113,14 +113,14 @@ fn forged() -> Vec<Attack> {
             "writ-signer",
             "Somebody's order names another person as its signer.",
             "issuer and subject of a writ are those of its credential",
-            |draft| draft.claims.principal.sub = "cyd".to_owned()
+            |draft| "cyd".clone_into(&mut draft.claims.principal.sub)
         ),
         claims!(
             "writ-other-issuer",
             "writ-signer",
             "An order names the same subject of another issuer.",
             "issuer and subject of a writ are those of its credential",
-            |draft| draft.claims.principal.iss = "https://evil.example".to_owned()
+            |draft| "https://evil.example".clone_into(&mut draft.claims.principal.iss)
         ),
         claims!(
             "writ-other-credential",
@@ -173,7 +173,7 @@ fn out_of_time() -> Vec<Attack> {
             "writ-claims",
             "An order with an id so short that it can be guessed or met again.",
             "a writ's `jti` is 16 to 64 characters",
-            |draft| draft.claims.jti = "1".to_owned()
+            |draft| "1".clone_into(&mut draft.claims.jti)
         ),
     ]
 }
@@ -222,7 +222,7 @@ fn re_targeted() -> Vec<Attack> {
         Attack {
             id: "writ-start-as-cancel",
             source: SOURCE,
-            attack: "An order to start a run is relayed as one to cancel a run.",
+            what: "An order to start a run is relayed as one to cancel a run.",
             code: "writ-operation",
             rule: "the operation is signed",
             evidence: Evidence::Signed,
@@ -240,7 +240,7 @@ fn re_targeted() -> Vec<Attack> {
         Attack {
             id: "writ-start-as-approval",
             source: SOURCE,
-            attack: "An order to start a run is relayed as an approval.",
+            what: "An order to start a run is relayed as an approval.",
             code: "writ-operation",
             rule: "the operation is signed",
             evidence: Evidence::Signed,
@@ -257,7 +257,7 @@ fn re_targeted() -> Vec<Attack> {
         Attack {
             id: "writ-start-as-test",
             source: SOURCE,
-            attack: "An order to start a run is relayed as one to test a connection.",
+            what: "An order to start a run is relayed as one to test a connection.",
             code: "writ-operation",
             rule: "the operation is signed",
             evidence: Evidence::Signed,
@@ -271,7 +271,7 @@ fn re_targeted() -> Vec<Attack> {
         Attack {
             id: "writ-charter-change-as-start",
             source: SOURCE,
-            attack: "A signed change of the charter is relayed as an order to start a run.",
+            what: "A signed change of the charter is relayed as an order to start a run.",
             code: "writ-claims",
             rule: "the operation is signed, and each has its own claims",
             evidence: Evidence::Status,
@@ -284,7 +284,7 @@ fn re_targeted() -> Vec<Attack> {
         Attack {
             id: "writ-resume-as-cancel",
             source: SOURCE,
-            attack: "An order to resume a run is relayed as one to cancel it.",
+            what: "An order to resume a run is relayed as one to cancel it.",
             code: "writ-operation",
             rule: "the operation is signed",
             evidence: Evidence::Signed,
@@ -353,7 +353,7 @@ fn widened() -> Vec<Attack> {
         Attack {
             id: "writ-other-connection",
             source: "PEERS 2.5: a foreign credential's id with a caller's own address",
-            attack: "An order names a connection of another workspace beside its own.",
+            what: "An order names a connection of another workspace beside its own.",
             code: "footprint-exceeded",
             rule: "a credential is used through connections of the footprint, which name its hosts",
             evidence: Evidence::Signed,
@@ -369,7 +369,7 @@ fn widened() -> Vec<Attack> {
         Attack {
             id: "writ-footprint-of-another",
             source: SOURCE,
-            attack: "The bundle of a small automation is ordered with the footprint of a large one.",
+            what: "The bundle of a small automation is ordered with the footprint of a large one.",
             code: "footprint-exceeded",
             rule: "`authorization_details` lies within the footprint of this automation",
             evidence: Evidence::Signed,
