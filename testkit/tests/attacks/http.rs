@@ -50,6 +50,14 @@ impl Ask {
         Self { origin: "gateway_url", ..Self::get(format!("/v1/runs/{run}/output")) }
     }
 
+    /// A delivery at a webhook's address, with what stands in GitHub's signature header.
+    pub(crate) fn webhook(path: &str, body: &str, signature: Option<&str>) -> Self {
+        let ask = Self::get(format!("/hooks/{path}"));
+        let headers =
+            signature.into_iter().map(|text| ("x-hub-signature-256", text.to_owned())).collect();
+        Self { method: "POST", origin: "gateway_url", headers, ..ask.body(body.into()) }
+    }
+
     /// At another origin.
     pub(crate) const fn at(mut self, origin: &'static str) -> Self {
         self.origin = origin;

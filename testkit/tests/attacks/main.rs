@@ -29,6 +29,7 @@ mod http;
 mod insiders;
 mod protocol;
 mod reads;
+mod standing;
 mod switches;
 mod writs;
 
@@ -69,6 +70,7 @@ fn themes() -> Vec<Theme> {
         history::theme(),
         approvals::theme(),
         switches::theme(),
+        standing::theme(),
         content::theme(),
         reads::theme(),
         protocol::theme(),
