@@ -8,7 +8,7 @@
 //! Not here: orders made out of real keys (`hostile`), what an attack is (`tests/attacks`).
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -62,6 +62,8 @@ struct Memory {
     withheld: Option<fn(&RunnerReport) -> bool>,
     received: Vec<u8>,
     reports: Vec<RunnerReport>,
+    /// Statements among them. A runner that was restarted tells all of them again.
+    stated: BTreeSet<String>,
     takes: usize,
 }
 
@@ -134,7 +136,8 @@ impl Relay {
         self.shared.woken.notify_waiters();
     }
 
-    /// How many reports there were so far: a place to look for later ones from.
+    /// How many reports there were so far: a place to look for later ones from. A statement that is told again is
+    /// none.
     #[must_use]
     pub fn reported(&self) -> usize {
         self.shared.memory().reports.len()
@@ -178,7 +181,7 @@ impl Relay {
         bail!("the runner asks for nothing any more")
     }
 
-    /// How often the runner has asked for tasks.
+    /// How often the runner has asked for tasks so far.
     #[must_use]
     pub fn takes(&self) -> usize {
         self.shared.memory().takes
@@ -270,7 +273,16 @@ async fn take(shared: &Shared, asked: &Asked, headers: &HeaderMap) -> Result<Ans
 async fn report(shared: &Shared, asked: &Asked, headers: &HeaderMap) -> Result<Answer> {
     let mut sent: RunnerReports = serde_json::from_slice(&asked.body)?;
     let withheld = shared.memory().withheld;
-    shared.memory().reports.extend(sent.reports.iter().cloned());
+    {
+        let mut memory = shared.memory();
+        for report in &sent.reports {
+            let known = matches!(report, RunnerReport::Statement { statement }
+                if !memory.stated.insert(statement.clone()));
+            if !known {
+                memory.reports.push(report.clone());
+            }
+        }
+    }
     if let Some(withheld) = withheld {
         sent.reports.retain(|report| !withheld(report));
     }

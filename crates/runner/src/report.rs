@@ -100,6 +100,11 @@ async fn deliver(parts: &Parts, newest_statement: &mut u64) -> Delivered {
     let route = format!("/v1/tenants/{}/runner/report", parts.ten);
     if let Err(error) = parts.server.post_only(&route, &RunnerReports { reports }).await {
         tracing::warn!(code = error.code(), error = %error, "the control plane takes no report");
+        if error.code() == "statement-gap" {
+            // It lacks what it has taken before: it was restored, or it has thrown something away. It is told all
+            // of it again, and passes over what it has.
+            *newest_statement = 0;
+        }
         return Delivered::Failed;
     }
     *newest_statement += count;

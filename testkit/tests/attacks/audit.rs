@@ -455,6 +455,27 @@ fn sign_tree(
 fn while_it_is_made() -> Vec<Attack> {
     vec![
         Attack {
+            id: "audit-receipt-thrown-away",
+            source: SOURCE,
+            what: "The receipts of a run are taken from its runner and thrown away.",
+            code: "statement-gap",
+            rule: "statements are numbered: the next one tells that others are missing, and the runner has them all",
+            evidence: Evidence::Log,
+            run: |setting| {
+                setting.relay.withhold(|report| {
+                    matches!(crate::moves::says(report), Some(Says::Receipt(_)))
+                });
+                setting.main_job()?;
+                let from = setting.runner_log()?.len();
+                setting.behave();
+                setting.signed_by(&setting.login("nobody")?)?;
+                let code = setting.log_code(from)?;
+                // The log is whole again: the receipts were told a second time.
+                Log::of(setting)?;
+                Ok(Shown::refused(code, Evidence::Log))
+            },
+        },
+        Attack {
             id: "audit-tree-forked",
             source: SOURCE,
             what: "The witness is asked to sign a tree of the same size over other records.",

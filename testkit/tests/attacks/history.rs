@@ -19,7 +19,7 @@ use crate::{
     append::Next,
     charter::workspace,
     http::Ask,
-    setting::Setting,
+    setting::{Setting, copy_folder},
     table::{Attack, Evidence, Shown, Theme},
 };
 
@@ -359,6 +359,15 @@ fn to_newcomers() -> Vec<Attack> {
             },
         },
         Attack {
+            id: "newcomer-invited",
+            source: FORK,
+            what: "Somebody who was invited is served the charter as it was before the invitation.",
+            code: "charter-behind",
+            rule: "an invitation names a head; a charter that does not hold it is not believed",
+            evidence: Evidence::Command,
+            run: invited,
+        },
+        Attack {
             id: "newcomer-gateway",
             source: NEWCOMERS,
             what: "Somebody who is no runner brings the gateway the charter of a made-up tenant, with his own key in it.",
@@ -429,6 +438,34 @@ fn to_newcomers() -> Vec<Attack> {
             },
         },
     ]
+}
+
+/// A second folder of the owner's, with the head of an invitation in its settings.
+fn invited(setting: &mut Setting) -> Result<Shown> {
+    let (own, folder) = (setting.world.folder.join(".writ"), setting.world.folder.join("invited"));
+    let chain = setting.chain()?;
+    let head = chain.last().context("no charter")?.digest();
+    copy_folder(&own.join("sessions"), &folder.join(".writ/sessions"))?;
+    let settings = std::fs::read_to_string(own.join("dev.toml"))?;
+    let settings = format!("{settings}\n[head]\nseq = {}\ndigest = \"{head}\"\n", chain.len() - 1);
+    std::fs::write(folder.join(".writ/dev.toml"), settings)?;
+    let look = || {
+        let mut command = std::process::Command::new(setting.world.executable());
+        let output = command.args(["charter", "log"]).current_dir(&folder).output();
+        output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let honest = look()?;
+    ensure!(!honest.contains("error["), "an honest charter was refused: {honest}");
+    let earlier = chain.len() - 3;
+    setting.relay.plot(served(move |entries| {
+        let first = entries.first().and_then(|entry| entry.body().ok()).map_or(0, |body| body.seq);
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        entries.truncate(earlier.saturating_sub(first));
+    }));
+    let said = look()?;
+    let code = said.split_once("error[").and_then(|(_, rest)| rest.split_once(']'));
+    let (code, _) = code.with_context(|| format!("no code in: {said}"))?;
+    Ok(Shown::refused(code, Evidence::Command))
 }
 
 fn kept_back() -> Vec<Attack> {

@@ -53,9 +53,9 @@ fn forged() -> Vec<Attack> {
             },
         },
         Attack {
-            id: "writ-runner-key",
+            id: "writ-root-key",
             source: SOURCE,
-            what: "It signs an order with a root key that it has stolen: root keys order nothing.",
+            what: "An order is signed with a stolen root key, under the owner's credential.",
             code: "writ-signature",
             rule: "a writ is verified by the key that its credential commits to, and by no other",
             evidence: Evidence::Signed,
