@@ -85,19 +85,6 @@ pub(crate) fn say(text: impl AsRef<str>) {
     eprintln!("{}", plain(text.as_ref()));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_deceive_a_reader_is_written_out() {
-        assert_eq!(plain_line("isolate \u{1b}[2Kweb-17"), "isolate \\u{1b}[2Kweb-17");
-        assert_eq!(plain_line("a\u{202e}b\nc\u{9b}"), "a\\u{202e}b\\u{a}c\\u{9b}");
-        assert_eq!(plain_line("Größe 東京 ✓"), "Größe 東京 ✓");
-        assert_eq!(plain("two\nlines\r, a\ttab"), "two\nlines\\u{d}, a\ttab");
-    }
-}
-
 /// Has the person type a word before something is signed; without a terminal nothing is.
 pub(crate) fn confirm(word: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
@@ -114,4 +101,17 @@ pub(crate) fn confirm(word: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new("not-confirmed", "nothing was signed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_deceive_a_reader_is_written_out() {
+        assert_eq!(plain_line("isolate \u{1b}[2Kweb-17"), "isolate \\u{1b}[2Kweb-17");
+        assert_eq!(plain_line("a\u{202e}b\nc\u{9b}"), "a\\u{202e}b\\u{a}c\\u{9b}");
+        assert_eq!(plain_line("Größe 東京 ✓"), "Größe 東京 ✓");
+        assert_eq!(plain("two\nlines\r, a\ttab"), "two\nlines\\u{d}, a\ttab");
+    }
 }

@@ -85,7 +85,7 @@ pub fn serve(runner: OwnedFd, state: File, launcher: Channel) -> i32 {
 fn try_serve(runner: OwnedFd, state: File, launcher: Channel) -> Result<(), Ended> {
     let (report, _) = launcher.receive()?.ok_or(Ended::Launcher)?;
     let report: IsolationReport = decode(&report)?;
-    let jail = Jail::start(StateFile::open(state)?, report)?;
+    let jail = Jail::start(StateFile::open(state, clock::now())?, report)?;
     let runner = Channel::from_fd(runner)?;
     Conversation { runner, launcher, jail, in_flight: Vec::new() }.run()
 }

@@ -15,7 +15,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
 };
 
 use serde::{Deserialize, Serialize};
@@ -192,33 +192,33 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Reads the whole file, cuts a torn last line off, and names the format if nobody has.
+    /// Reads the file a line at a time, cuts a torn last line off, and names the format if nobody has. What has
+    /// expired at `now` is not taken up: memory is bounded by what counts, not by the file.
     ///
     /// # Errors
     ///
     /// [`StateError`]: `Damaged` is final; the runner enrolls anew. `Newer` wants the version that wrote it.
-    pub fn open(mut file: File) -> Result<Self, StateError> {
-        let mut bytes = Zeroizing::new(Vec::new());
+    pub fn open(mut file: File, now: UnixTime) -> Result<Self, StateError> {
         file.seek(SeekFrom::Start(0))?;
-        file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64)?;
-            file.sync_data()?;
-        }
         let mut memory = Memory::default();
-        let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
-        for (index, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
-            let damaged = || StateError::Damaged { line: index + 1 };
-            let records: Vec<Record> = serde_json::from_slice(line).map_err(|_| damaged())?;
-            for record in records {
-                if let Record::Format(found) = record
-                    && found > FORMAT
-                {
-                    return Err(StateError::Newer { found });
-                }
-                memory.take(record).ok_or_else(damaged)?;
+        let mut reader = BufReader::new(&file);
+        let mut line = Zeroizing::new(Vec::new());
+        let mut whole = 0;
+        for number in 1.. {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line)?;
+            if line.pop() != Some(b'\n') {
+                // Torn, or the end.
+                break;
             }
+            whole += read as u64;
+            if !line.is_empty() {
+                memory.take_line(&line, number, now)?;
+            }
+        }
+        if whole < file.metadata()?.len() {
+            file.set_len(whole)?;
+            file.sync_data()?;
         }
         file.seek(SeekFrom::End(0))?;
         let mut opened = Self { file, memory };
@@ -257,6 +257,31 @@ impl StateFile {
 }
 
 impl Memory {
+    /// Indexes one line of the file.
+    fn take_line(&mut self, line: &[u8], number: usize, now: UnixTime) -> Result<(), StateError> {
+        let damaged = || StateError::Damaged { line: number };
+        let records: Vec<Record> = serde_json::from_slice(line).map_err(|_| damaged())?;
+        for record in records {
+            match record {
+                Record::Format(found) if found > FORMAT => return Err(StateError::Newer { found }),
+                // Who signed it counts however long ago; that it was used does not any more.
+                Record::Used { until, by, attests, .. } if until <= now => {
+                    self.note_signer(by, attests);
+                }
+                record => self.take(record).ok_or_else(damaged)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn note_signer(&mut self, by: Option<SignIn>, attests: Option<UnixTime>) {
+        self.attested = self.attested.max(attests);
+        if let Some(SignIn { principal, at }) = by {
+            let known = self.sign_ins.entry(principal).or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+
     /// Indexes a record; `None` if it can't follow what is there.
     fn take(&mut self, record: Record) -> Option<()> {
         match record {
@@ -269,11 +294,7 @@ impl Memory {
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
             Record::Used { jti, until, by, attests } => {
                 self.used.insert(jti, until);
-                self.attested = self.attested.max(attests);
-                if let Some(SignIn { principal, at }) = by {
-                    let known = self.sign_ins.entry(principal).or_insert(at);
-                    *known = at.max(*known);
-                }
+                self.note_signer(by, attests);
             }
             Record::Begun(attempt) => {
                 self.begun.insert(attempt);

@@ -112,7 +112,11 @@ impl Folding<'_> {
         };
         let checkpoint = self.stage.world.checkpoint(&claims, &witness);
         let policies = &self.stage.policies;
-        Some(audit::verify(&records, &[checkpoint], self.ten, policies).unwrap().charter)
+        Some(
+            audit::verify(&records, &[checkpoint], self.ten, &audit::Known::default(), policies)
+                .unwrap()
+                .charter,
+        )
     }
 }
 

@@ -21,7 +21,7 @@ fn a_file_of_a_version_before_keeps_everything_and_is_named_once() {
         let (_folder, path) = copy_of(before);
 
         for _ in 0..2 {
-            let state = StateFile::open(file(&path)).unwrap();
+            let state = StateFile::open(file(&path), UnixTime(0)).unwrap();
             let memory = state.memory();
             assert!(memory.key.is_some());
             assert!(memory.anchor.is_some());
@@ -41,7 +41,7 @@ fn a_file_of_a_version_before_keeps_everything_and_is_named_once() {
         let whole = fs::read_to_string(&path).unwrap();
         assert_eq!(whole, format!("{}{NAMED}", fs::read_to_string(before).unwrap()));
         let report = IsolationReport::new(IsolationMode::Full, [], false);
-        assert!(Jail::start(StateFile::open(file(&path)).unwrap(), report).is_ok());
+        assert!(Jail::start(StateFile::open(file(&path), UnixTime(0)).unwrap(), report).is_ok());
     }
 }
 
@@ -52,7 +52,7 @@ fn killed_anywhere_in_the_naming_a_file_loses_nothing() {
         let (_folder, path) = before();
         fs::write(&path, format!("{before_it}{}", NAMED.get(..written).unwrap())).unwrap();
 
-        let state = StateFile::open(file(&path)).unwrap();
+        let state = StateFile::open(file(&path), UnixTime(0)).unwrap();
 
         assert_eq!(state.memory().statements.len(), 3, "{written}");
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{before_it}{NAMED}"), "{written}");
@@ -64,7 +64,7 @@ fn a_new_file_says_its_format_first() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("state");
 
-    drop(StateFile::open(file(&path)).unwrap());
+    drop(StateFile::open(file(&path), UnixTime(0)).unwrap());
 
     assert_eq!(fs::read_to_string(&path).unwrap(), NAMED);
 }
@@ -76,7 +76,7 @@ fn a_newer_file_is_refused_before_what_is_unknown_in_it_and_left_as_it_is() {
     let text = format!("{}{newer}", fs::read_to_string(BEFORE).unwrap());
     fs::write(&path, &text).unwrap();
 
-    let refused = StateFile::open(file(&path)).err().unwrap();
+    let refused = StateFile::open(file(&path), UnixTime(0)).err().unwrap();
 
     assert!(matches!(refused, StateError::Newer { found: 4 }));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -86,7 +86,10 @@ fn a_newer_file_is_refused_before_what_is_unknown_in_it_and_left_as_it_is() {
 fn a_format_that_goes_back_is_damage() {
     let (_folder, path) = before();
     fs::write(&path, format!("{NAMED}{NAMED}")).unwrap();
-    assert!(matches!(StateFile::open(file(&path)).err(), Some(StateError::Damaged { line: 2 })));
+    assert!(matches!(
+        StateFile::open(file(&path), UnixTime(0)).err(),
+        Some(StateError::Damaged { line: 2 })
+    ));
 }
 
 fn before() -> (TempDir, PathBuf) {
@@ -103,4 +106,27 @@ fn copy_of(fixture: &str) -> (TempDir, PathBuf) {
 /// As launcher A opens it.
 fn file(path: &PathBuf) -> File {
     OpenOptions::new().read(true).append(true).create(true).open(path).unwrap()
+}
+
+#[test]
+fn what_has_expired_is_not_taken_up_and_who_signed_it_is() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("state");
+    let signer = Principal { iss: "https://idp.example".to_owned(), sub: "ann".to_owned() };
+    let by = Some(SignIn { principal: signer.clone(), at: UnixTime(40) });
+    let used = |jti: &str, until| Record::Used {
+        jti: jti.to_owned(),
+        until: UnixTime(until),
+        by: by.clone(),
+        attests: Some(UnixTime(40)),
+    };
+    let mut state = StateFile::open(file(&path), UnixTime(0)).unwrap();
+    state.append(vec![used("spent", 100)]).unwrap();
+    state.append(vec![used("lives", 101)]).unwrap();
+
+    let state = StateFile::open(file(&path), UnixTime(100)).unwrap();
+
+    assert_eq!(state.memory().used.keys().collect::<Vec<_>>(), ["lives"]);
+    assert_eq!(state.memory().sign_ins.get(&signer), Some(&UnixTime(40)));
+    assert_eq!(state.memory().attested, Some(UnixTime(40)));
 }

@@ -62,7 +62,7 @@ pub(crate) struct JailTenant {
 }
 
 fn start(file: &File) -> Jail {
-    let state = StateFile::open(file.try_clone().unwrap()).unwrap();
+    let state = StateFile::open(file.try_clone().unwrap(), now()).unwrap();
     Jail::start(state, IsolationReport::new(IsolationMode::Full, [], false)).unwrap()
 }
 
