@@ -302,7 +302,8 @@ proptest! {
                     let known = &mut said[at];
                     let told = world.tell(known.writ.clone(), known.idc.clone(), resume).is_ok();
                     // What counted is answered as it was, and does not count again. What was refused
-                    // is judged anew. Both at their own door only.
+                    // is judged anew. Both at their own door only: at another, a receipt would be taken for
+                    // the answer to an order that nobody gave.
                     if !known.counted && !resume {
                         known.counted = plain[known.iteration as usize]
                             .answer(known.who, known.shown, known.approve);
