@@ -1,6 +1,6 @@
 //! THREAT-MODEL.md, written from what was seen to happen.
 //!
-//! The text around the tables stands in `threat-model.md` beside this file; every row is a passing attack.
+//! The text around the tables stands in `threat-model.txt` beside this file; every row is a passing attack.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
@@ -10,7 +10,7 @@ use writ_testkit::world::sources;
 use crate::table::{Shown, Theme};
 
 /// Text before and after the tables, parted at this line.
-const TEXT: &str = include_str!("threat-model.md");
+const TEXT: &str = include_str!("threat-model.txt");
 const TABLES: &str = "<!-- tables -->\n";
 const FILE: &str = "THREAT-MODEL.md";
 
