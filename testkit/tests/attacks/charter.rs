@@ -92,7 +92,7 @@ fn whose() -> Vec<Attack> {
         ),
         candidate!(
             "charter-enrolls-runner",
-            "DESIGN §14: enrol a runner or witness",
+            "DESIGN §14: enroll a runner or witness",
             "policy-denied",
             "A runner of the attacker's is enrolled by an administrator of one workspace.",
             "owners enroll runners",
@@ -285,7 +285,7 @@ fn root_class() -> Vec<Attack> {
         ),
         candidate!(
             "charter-witness-without-roots",
-            "DESIGN §14: enrol a runner or witness",
+            "DESIGN §14: enroll a runner or witness",
             "charter-change",
             "An owner's stolen login signs that another jail is the witness.",
             "only root keys name witnesses",

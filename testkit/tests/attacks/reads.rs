@@ -222,7 +222,7 @@ fn by_whom() -> Vec<Attack> {
         },
         Attack {
             id: "read-as-another-runner",
-            source: "DESIGN §14: enrol a runner",
+            source: "DESIGN §14: enroll a runner",
             what: "A runner that nobody enrolled takes tasks from the control plane.",
             code: "not-enrolled",
             rule: "runners are entries of the charter",
