@@ -76,17 +76,22 @@ struct Log {
 }
 
 impl Log {
-    /// An export of the log as it is, once a witness has signed all of it.
+    /// An export of the log as it is, once a witness has signed all of it and all that it counted has arrived: what
+    /// is told a second time takes a moment.
     fn of(setting: &Setting) -> Result<Self> {
+        let mut last = anyhow::anyhow!("the witness does not sign the log");
         for _ in 0..100 {
             setting.world.writ(&["audit", "export", "audit"])?;
-            let said = setting.world.writ(&["audit", "verify", "audit"])?;
-            if !said.contains("no witness has signed") {
-                return Self::read(&setting.world.folder.join("audit"));
+            match setting.world.writ(&["audit", "verify", "audit"]) {
+                Ok(said) if !said.contains("no witness has signed") => {
+                    return Self::read(&setting.world.folder.join("audit"));
+                }
+                Ok(_) => {}
+                Err(error) => last = error,
             }
             thread::sleep(Duration::from_millis(100));
         }
-        bail!("the witness does not sign the log")
+        Err(last)
     }
 
     fn read(folder: &Path) -> Result<Self> {
