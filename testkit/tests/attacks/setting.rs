@@ -50,19 +50,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The attacked tenant.
 pub(crate) struct Setting {
-    runtime: Runtime,
-    pub(crate) world: World,
-    pub(crate) github: GithubStandIn,
     pub(crate) relay: Relay,
     /// The real server over the stolen database.
     server: Part,
     pub(crate) runner: Option<Part>,
     _gateway: Part,
     _idp: Part,
+    pub(crate) github: GithubStandIn,
+    /// Its folder is removed when dropped: after whatever writes there has ended.
+    pub(crate) world: World,
     pub(crate) forger: Forger,
     /// The two root keys, both of which sign.
     pub(crate) roots: Vec<SigningKey>,
     expected: u32,
+    runtime: Runtime,
 }
 
 impl Setting {
