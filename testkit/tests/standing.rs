@@ -344,6 +344,44 @@ async fn a_schedule_fires_with_its_fixed_parameters_once_each_time_and_across_a_
     verify_audit(&world);
 }
 
+/// Waits for longer than the test.
+const WAITS: &str = "document: {dsl: '1.0.1', namespace: secops, name: waits, version: '1.0.0'}
+do:
+  - wait: {wait: {seconds: 3600}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_run_that_the_journal_lost_is_taken_up_again() {
+    let mut world = world("lost");
+    publish(&world, WAITS);
+    let set = ["standing", "set", "secops/waits", "--automation", "secops/waits"];
+    world.writ(&[&set[..], &["--every", "1h", "--first-in", "2s"]].concat()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while runs(&world).is_empty() {
+        assert!(Instant::now() < deadline, "{}", world.log().unwrap());
+        thread::sleep(Duration::from_millis(100));
+    }
+    let before = runs(&world);
+
+    world.stop_dev().unwrap();
+    for file in files(&world.folder.join(".writ/runner")) {
+        if file.file_name().unwrap().to_string_lossy().starts_with("journal.db") {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    world.start_dev().unwrap();
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !world.log().unwrap().contains("run taken up") {
+        assert!(Instant::now() < deadline, "{}", world.log().unwrap());
+        thread::sleep(Duration::from_millis(100));
+    }
+    let after = runs(&world);
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_eq!((&after[0]["run"], &after[0]["phase"]), (&before[0]["run"], &json!("running")));
+    verify_audit(&world);
+}
+
 #[test]
 fn the_documentation_of_standing_writs_works_as_it_says() {
     let world = world("standing-docs");

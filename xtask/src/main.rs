@@ -45,7 +45,7 @@ const DOORS: &[Door] = &[
     },
     Door {
         name: "bench",
-        arguments: "[primitives] [dev] [tls]",
+        arguments: "[primitives] [authority] [dev] [tls]",
         teaches: "Measures release builds, and prints each cost beside what the machine can do; all of it if no word is given.",
         open: bench::run,
     },

@@ -248,6 +248,15 @@ impl<P: Perform> Engine<P> {
         }
     }
 
+    /// Whether the journal holds a run.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`]: it can't be told.
+    pub fn holds(&self, run: RunId) -> Result<bool, JournalError> {
+        Ok(self.shared.journal.run(run)?.is_some())
+    }
+
     /// Runs that wait for a person.
     ///
     /// # Errors

@@ -29,4 +29,6 @@ pub use runner_jail::{
     RunKeyText, TestConnection,
 };
 pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};
-pub use standing::{Delivery, DeliveryVerdict, DueStanding, Fired, OpenStanding, WebhookOrder};
+pub use standing::{
+    Delivery, DeliveryVerdict, DueStanding, Fired, OpenStanding, StandingRun, WebhookOrder,
+};

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     approval::{ApprovalState, RequestApproval},
-    standing::{DueStanding, OpenStanding},
+    standing::{DueStanding, OpenStanding, StandingRun},
 };
 
 /// A numbered message; the reply carries the request's number.
@@ -305,6 +305,8 @@ pub enum JailReply {
     StandingDue {
         /// Occurrences to open in this order; a standing writ's later ones wait for its earlier.
         due: Vec<DueStanding>,
+        /// Runs that are open, as far as the jail knows: one that the runner does not know was lost on its way.
+        open: Vec<StandingRun>,
         /// When the next one comes, if one does.
         next: Option<UnixTime>,
     },

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::standing::{DeliveryId, WebhookVerifier};
-use writ_model::{SecretRef, StandingName, UnixTime};
+use writ_model::{RunId, SecretRef, StandingName, UnixTime};
 
 use crate::RunKeyText;
 
@@ -55,6 +55,21 @@ pub struct DueStanding {
     pub standing: StandingName,
     /// The instant of its schedule.
     pub at: UnixTime,
+}
+
+/// A run that a standing writ has started and that is not closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandingRun {
+    /// The run.
+    pub run: RunId,
+    /// Which standing writ.
+    pub standing: StandingName,
+    /// The instant of its schedule; absent if a delivery started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<UnixTime>,
+    /// When the jail accepted it.
+    pub accepted_at: UnixTime,
 }
 
 /// One delivery to verify with one secret at most: a cell opens one.

@@ -6,6 +6,7 @@
 //! Invariants:
 //! * the run key is computed from the occurrence and the runner's own secret: whoever is asked again after a
 //!   crash asks about the same run;
+//! * a run that the jail accepted is in the journal, or taken up again, or ended as lost;
 //! * occurrences of one standing writ are offered in order, and the later ones wait for the earlier;
 //! * a standing writ that was refused is offered again when the charter has changed or an hour has gone by,
 //!   so that one that has lapsed does not fill the audit log.
@@ -18,26 +19,29 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 use tokio::time::sleep;
-use writ_api::{Problem, SealedInput, WebhookDelivery};
+use writ_api::{Problem, RunPhase, RunnerReport, SealedInput, StatusReport, WebhookDelivery};
 use writ_engine::StartRun;
 use writ_evidence::{
     charter::StandingRecord,
     digest::RunKey,
     seal,
-    standing::{Parameters, sealed_under},
+    standing::{Parameters, scheduled_run, sealed_under},
 };
 use writ_jail_link::{
-    Delivery, DueStanding, Fired, JailReply, JailRequest, OpenStanding, RunKeyText,
+    CloseRun, CodeResult, Delivery, DueStanding, Fired, JailReply, JailRequest, OpenStanding,
+    RunKeyText, StandingRun,
 };
 use writ_model::{Digest, RunId, StandingName, UnixTime};
 use zeroize::Zeroizing;
 
-use crate::{clock, jail_client::JailError, wiring::Parts};
+use crate::{clock, jail_client::JailError, perform::failed, wiring::Parts};
 
 /// Longest sleep: a charter that changed or a run that ended can make something due.
 const LOOK: Duration = Duration::from_secs(5);
 /// Seconds after which a standing writ that was refused is offered again.
 const PATIENCE_S: u64 = 3600;
+/// Seconds in which the sender of a delivery that was lost may repeat it before its run ends.
+const REPEATED_WITHIN_S: u64 = 600;
 
 /// What this runner's run keys of standing writs are computed from.
 pub(crate) struct StandingSecret(hmac::Key);
@@ -97,10 +101,14 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
 /// Offers everything that is due; returns when the next occurrence is.
 async fn fire_due(parts: &Arc<Parts>, refused: &mut Refused) -> Option<UnixTime> {
     let head = parts.charter.state()?.head();
-    let Ok(JailReply::StandingDue { due, next }) = parts.jail.ask(JailRequest::StandingDue).await
+    let Ok(JailReply::StandingDue { due, open, next }) =
+        parts.jail.ask(JailRequest::StandingDue).await
     else {
         return None;
     };
+    for run in open {
+        take_up_if_lost(parts, run).await;
+    }
     let mut stopped: Option<StandingName> = None;
     for DueStanding { standing, at } in due {
         let now = clock::now().to_seconds();
@@ -121,6 +129,53 @@ async fn fire_due(parts: &Arc<Parts>, refused: &mut Refused) -> Option<UnixTime>
         }
     }
     next
+}
+
+/// Takes up a run that the jail accepted and the journal never got: this process died in between. A schedule's is
+/// asked for again; a delivery's waits for its sender to repeat it. What can't be taken up ends, so that it does not
+/// count as open for ever.
+async fn take_up_if_lost(parts: &Arc<Parts>, lost: StandingRun) {
+    let StandingRun { run, standing, scheduled_at, accepted_at } = lost;
+    // What can't be told is not taken for lost.
+    if parts.engine.holds(run).unwrap_or(true) {
+        return;
+    }
+    if let Some(at) = scheduled_at {
+        let charter = parts.charter.state();
+        let entry =
+            charter.and_then(|charter| charter.standing(&standing).map(|known| known.entry));
+        if entry.is_some_and(|entry| scheduled_run(entry, at) == run) {
+            match fire(parts, &standing, Fired::Scheduled(at), None).await {
+                Ok(run) => tracing::info!(run.id = %run, standing = %standing, "run taken up"),
+                Err(NotFired::Later(_)) => {}
+                Err(NotFired::Refused { .. }) => abandon(parts, run).await,
+            }
+            return;
+        }
+    } else if clock::now().to_seconds().since(accepted_at) < REPEATED_WITHIN_S {
+        return;
+    }
+    abandon(parts, run).await;
+}
+
+/// Ends a run that was lost, and says so.
+async fn abandon(parts: &Arc<Parts>, run: RunId) {
+    let code = "run-lost";
+    let close = CloseRun { run, result: CodeResult::Failed(failed(code)) };
+    if let Err(error) = parts.jail.statement(JailRequest::CloseRun(Box::new(close))).await {
+        tracing::error!(run.id = %run, error = %error, "a lost run does not end");
+        return;
+    }
+    tracing::error!(run.id = %run, code, "a run was lost before it was journalled");
+    parts.outbox.put(RunnerReport::Status(StatusReport {
+        run,
+        phase: RunPhase::Faulted,
+        code: Some(code.to_owned()),
+        reason: None,
+        step: None,
+        attempt: None,
+    }));
+    parts.news.notify_one();
 }
 
 /// Why nothing was started.

@@ -326,6 +326,11 @@ impl Counter {
         next.filter(|next| *next < writ.expires_at)
     }
 
+    /// The runs that are open.
+    pub fn open_runs(&self) -> impl Iterator<Item = RunId> {
+        self.open.iter().copied()
+    }
+
     /// How many runs are open.
     #[must_use]
     pub fn open(&self) -> usize {

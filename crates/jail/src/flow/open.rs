@@ -9,7 +9,7 @@ use writ_evidence::{
     },
     writ::{Order, VerifiedWrit, WritClaims},
 };
-use writ_jail_link::{CloseRun, JailReply, OpenRun, ReopenRun, ResumeRun};
+use writ_jail_link::{CloseRun, CodeResult, FailedStep, JailReply, OpenRun, ReopenRun, ResumeRun};
 use writ_model::{AutomationName, Digest, RunId, UnixTime, limits::CLOCK_SKEW_S};
 use writ_policy::{GoingOn, Right};
 
@@ -272,7 +272,7 @@ impl Jail {
             let statement = self.state.memory().statement(*known).unwrap_or_default().to_owned();
             return Ok(JailReply::Statement { statement });
         }
-        let closed = match self.open(close.run)?.outcome(&close.result) {
+        let closed = match self.outcome_of(close)? {
             StepOutcome::Ok { output } => {
                 RunClosed { completed: true, output: Some(output), code: None }
             }
@@ -284,6 +284,17 @@ impl Jail {
         let statement = self.state_with(Says::Receipt(receipt), now, Vec::new())?;
         self.runs.remove(&close.run);
         Ok(JailReply::Statement { statement })
+    }
+
+    /// How a run ended. One of a standing writ that was lost on its way to the runner's journal has no key here, and
+    /// can end in failure only.
+    fn outcome_of(&self, close: &CloseRun) -> Result<StepOutcome, Refusing> {
+        let lost = !self.runs.contains_key(&close.run)
+            && self.state.memory().accepted_standing(close.run).is_some();
+        if lost && let CodeResult::Failed(FailedStep { code, status, .. }) = &close.result {
+            return Ok(StepOutcome::Failed { code: code.clone(), status: *status });
+        }
+        Ok(self.open(close.run)?.outcome(&close.result))
     }
 
     /// Who signed, and what.

@@ -15,15 +15,16 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use writ_evidence::{
     charter::{CharterState, StandingRecord, Subject},
     digest::{RunDatum, RunKey},
+    jws::UnverifiedJws,
     standing::{
         Counter, CounterEvent, Occurrence, Parameters, Refused, Trigger, WebhookTrigger,
         delivered_run, scheduled_run,
     },
-    statement::{Acceptance, Says, StandingFired},
+    statement::{Acceptance, Says, StandingFired, Statement},
 };
 use writ_jail_link::{
     CellOutcome, CellTask, Delivery, DeliveryVerdict, DueStanding, Fired, JailReply, OpenStanding,
-    WebhookOrder,
+    StandingRun, WebhookOrder,
 };
 use writ_model::{RunId, SecretRef, UnixTime};
 
@@ -63,7 +64,24 @@ impl Jail {
             );
             next = [next, counter.next(standing, now)].into_iter().flatten().min();
         }
-        Ok(JailReply::StandingDue { due, next })
+        Ok(JailReply::StandingDue { due, open: self.standing_runs(), next })
+    }
+
+    /// Every run of a standing writ that this jail has accepted and not closed, revoked ones' too.
+    fn standing_runs(&self) -> Vec<StandingRun> {
+        let memory = self.state.memory();
+        let open = memory.standing.values().flat_map(Counter::open_runs);
+        open.filter_map(|run| {
+            // The file is the jail's own; the claims are read, not verified again.
+            let said: Statement =
+                UnverifiedJws::parse(memory.accepted_standing(run)?).ok()?.peek().ok()?;
+            let Says::Acceptance(Acceptance { standing: Some(fired), .. }) = said.says else {
+                return None;
+            };
+            let StandingFired { name: standing, scheduled_at } = fired;
+            Some(StandingRun { run, standing, scheduled_at, accepted_at: said.at })
+        })
+        .collect()
     }
 
     /// Accepts the run of an occurrence, or says which cell to ask about a delivery first.

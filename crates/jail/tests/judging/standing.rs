@@ -10,7 +10,8 @@ use writ_evidence::{
     standing::StandingWrit,
 };
 use writ_jail_link::{
-    CloseRun, CodeResult, DueStanding, Fired, JailReply, JailRequest, OpenStanding, RunKeyText,
+    CloseRun, CodeResult, DueStanding, FailedStep, Fired, JailReply, JailRequest, OpenStanding,
+    RunKeyText,
 };
 use writ_model::{Digest, RunId, RunnerGroupId, RunnerId, StandingName, TenantId, UnixTime};
 use zeroize::Zeroizing;
@@ -148,8 +149,9 @@ fn an_occurrence_starts_one_run_whatever_dies_and_whoever_asks_again() {
     granted.tenant.restart();
     assert_eq!(granted.fire(Granted::open(first)).unwrap_err(), "standing-used");
     let due = ask(&mut granted.tenant.jail, JailRequest::StandingDue).unwrap();
-    let JailReply::StandingDue { due, next } = due else { panic!("another answer") };
+    let JailReply::StandingDue { due, open, next } = due else { panic!("another answer") };
     assert_eq!(due, Vec::<DueStanding>::new());
+    assert_eq!(open, []);
     assert!(next.is_some_and(|next| next > first && next <= first.plus(60)));
 }
 
@@ -249,4 +251,26 @@ fn another_witness_attests_the_charter_and_nobody_else_does() {
     assert_eq!(fires_after(&witness, &early), stale, "from the future");
     assert_eq!(fires_after(&witness, &foreign), stale, "another tenant");
     assert_eq!(fires_after(&witness, &word), Ok(()));
+}
+
+#[test]
+fn a_run_that_the_runner_lost_is_named_and_can_end_in_failure_only() {
+    let mut granted = Granted::new();
+    let (run, _) = granted.fire(Granted::open(granted.first)).unwrap();
+    granted.tenant.restart();
+    let open = ask(&mut granted.tenant.jail, JailRequest::StandingDue).unwrap();
+    let JailReply::StandingDue { open, .. } = open else { panic!("another answer") };
+    let [lost] = open.as_slice() else { panic!("{open:?}") };
+    assert_eq!((lost.run, lost.scheduled_at), (run, Some(granted.first)));
+
+    let mut close = |result| {
+        let close = JailRequest::CloseRun(Box::new(CloseRun { run, result }));
+        ask(&mut granted.tenant.jail, close).map(drop)
+    };
+    assert_eq!(close(CodeResult::Output("{}".to_owned())), Err("run-not-open".to_owned()));
+    let failed =
+        FailedStep { code: "run-lost".to_owned(), status: None, retry_after_s: None, about: None };
+    assert_eq!(close(CodeResult::Failed(failed)), Ok(()));
+
+    assert_eq!(granted.refused(|_| ()), "standing-used");
 }

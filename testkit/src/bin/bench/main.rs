@@ -33,7 +33,7 @@ mod processes;
 mod runs;
 
 /// What can be measured alone, in the order of the table.
-const GROUPS: [&str; 3] = ["primitives", "dev", "tls"];
+const GROUPS: [&str; 4] = ["primitives", "authority", "dev", "tls"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -50,6 +50,9 @@ async fn main() -> Result<()> {
         limits(&std::env::temp_dir())?;
         verification()?;
         decisions()?;
+    }
+    if measured("authority") {
+        folding()?;
     }
     if measured("dev") {
         runs::dev().await?;
@@ -126,6 +129,37 @@ fn verification() -> Result<()> {
 fn binding(subject: &str) -> Binding {
     let principal = Principal { iss: ISSUER.to_owned(), sub: subject.to_owned() };
     Binding { principal: Grantee::Principal(principal), role: Role::Builder, scope: Scope::Tenant }
+}
+
+/// Entries of a charter that a runner folds which has never seen it.
+const ENTRIES: u32 = 100_000;
+
+/// Folds a long charter, an entry at a time: signatures, rights, and what each changes.
+fn folding() -> Result<()> {
+    let policies = Policies::built_in()?;
+    let mut tenant = Tenant::found()?;
+    let login = tenant.log_in("owner", NOON)?;
+    let mut state = tenant.state.clone();
+    let mut spent = Duration::ZERO;
+    for number in 0..ENTRIES {
+        // Each person's role is given and taken back, so that the length alone grows.
+        let binding = binding(&format!("person-{}", number / 2));
+        let change = if number % 2 == 0 {
+            Change::BindingAdd(binding)
+        } else {
+            Change::BindingRemove(binding)
+        };
+        let candidate = tenant.candidate(&login, change, NOON)?;
+        tenant.admit(candidate, NOON, &Anybody)?;
+        let Some(entry) = tenant.entries.pop() else { continue };
+        let began = Instant::now();
+        state.append(&entry, &policies)?;
+        spent += began.elapsed();
+    }
+    ensure!(state.head() == tenant.state.head(), "the fold differs");
+    row(&format!("charter entry folded, the mean of {ENTRIES}"), spent / ENTRIES);
+    say(&format!("| charter of {ENTRIES} entries folded | {:.1} s |", spent.as_secs_f64()));
+    Ok(())
 }
 
 fn decisions() -> Result<()> {

@@ -279,6 +279,7 @@ embed! {
     "run-ended",
     "run-erased",
     "run-key",
+    "run-lost",
     "run-not-cancelled",
     "run-not-ended",
     "run-not-open",
