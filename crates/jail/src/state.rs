@@ -250,6 +250,12 @@ impl StateFile {
         Ok(())
     }
 
+    /// A standing writ is granted, or granted anew: nothing from before fires it. The charter says so, and the file
+    /// need not.
+    pub fn granted(&mut self, standing: StandingName, since: UnixTime) {
+        self.memory.counter(standing).renew(since);
+    }
+
     /// Forgets used writs that have expired; the file keeps them.
     pub fn forget_expired(&mut self, now: UnixTime) {
         self.memory.used.retain(|_, until| *until > now);

@@ -57,7 +57,7 @@ impl Jail {
             if standing.runner_group != group {
                 continue;
             }
-            let counter = self.counter(record);
+            let counter = self.counter(record)?;
             let owed = counter.due(standing, now);
             due.extend(
                 owed.into_iter().map(|at| DueStanding { standing: standing.name.clone(), at }),
@@ -224,18 +224,16 @@ impl Jail {
         let charter = self.current_charter()?;
         let record = self.standing_of(charter, open)?;
         let event: CounterEvent = self
-            .counter(record)
+            .counter(record)?
             .admit(&record.standing, occurrence, run, now)
             .map_err(|refused| refusal(&refused).about_run(run))?;
         Ok(Record::Fired { standing: open.standing.clone(), event })
     }
 
-    /// What a standing writ has started, as the state file says.
-    fn counter(&self, record: &StandingRecord) -> Counter {
-        let known = self.state.memory().standing.get(&record.standing.name).cloned();
-        let mut counter = known.unwrap_or_else(|| Counter::new(record.since));
-        counter.renew(record.since);
-        counter
+    /// What a standing writ has started, as the state file says; every one that the charter holds has a counter.
+    fn counter(&self, record: &StandingRecord) -> Result<&Counter, Refusing> {
+        let counter = self.state.memory().standing.get(&record.standing.name);
+        counter.ok_or_else(|| Refusing::unsigned("charter-behind", "it was not folded here"))
     }
 
     fn standing_of<'a>(

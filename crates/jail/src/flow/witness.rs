@@ -50,9 +50,12 @@ impl Jail {
             .memory()
             .anchor
             .ok_or_else(|| Refusing::unsigned("no-anchor", "the jail has joined no tenant"))?;
-        for entry in entries {
-            self.fold_one(entry, ten)?;
+        let folded = entries.iter().try_for_each(|entry| self.fold_one(entry, ten));
+        // Whatever was folded counts, also before an entry that was not.
+        for record in self.charter.iter().flat_map(CharterState::standing_writs) {
+            self.state.granted(record.standing.name.clone(), record.since);
         }
+        folded?;
         let charter = self
             .charter
             .as_ref()
