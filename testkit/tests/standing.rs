@@ -294,6 +294,8 @@ async fn a_standing_writ_lapses_with_what_it_rests_on_and_is_renewed_by_signing_
     world.writ(&["suspend", "--user", "ada"]).unwrap();
     until_folded(&world);
     assert_eq!(code(&genuine(&address, &body()).await), (403, "suspended"));
+    let shown = world.writ(&["standing", "show", "secops/hook"]).unwrap();
+    assert!(shown.contains("lapsed: user") && shown.contains("is suspended"), "{shown}");
     world.writ(&["restore", "--user", "ada"]).unwrap();
     until_folded(&world);
     assert_eq!(genuine(&address, &body()).await.0, 202);
@@ -344,6 +346,45 @@ async fn a_schedule_fires_with_its_fixed_parameters_once_each_time_and_across_a_
     verify_audit(&world);
 }
 
+/// A code step that takes a moment.
+const SLOW: &str = "document: {dsl: '1.0.1', namespace: secops, name: echo, version: '1.0.0'}
+do:
+  - work:
+      run:
+        script:
+          language: python
+          code: |
+            import json, time
+            time.sleep(0.5)
+            print(json.dumps({'said': True}))
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_repeated_while_its_run_works_disturbs_nothing() {
+    let world = world("repeated");
+    publish(&world, SLOW);
+    let address = webhook(&world, "alerts", &[]).await;
+    let body = json!({ "number": 1 }).to_string();
+    for _ in 0..5 {
+        assert_eq!(genuine(&address, &body).await.0, 202);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until_ended(&world, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_no_run_can_take_is_refused_before_anything_is_accepted() {
+    let world = world("poison");
+    let address = webhook(&world, "alerts", &["--concurrency", "1"]).await;
+    let nested = format!("{}{}", "[".repeat(127), "]".repeat(127));
+    for body in [r#"{"n":1e999}"#, r#"{"name":"\ud800"}"#, nested.as_str()] {
+        assert_eq!(code(&genuine(&address, body).await), (400, "input-not-json"), "{body}");
+    }
+    assert!(runs(&world).is_empty());
+    assert_eq!(genuine(&address, &json!({ "number": 1 }).to_string()).await.0, 202);
+    until_ended(&world, 1);
+}
+
 /// Waits for longer than the test.
 const WAITS: &str = "document: {dsl: '1.0.1', namespace: secops, name: waits, version: '1.0.0'}
 do:
@@ -389,8 +430,8 @@ fn the_documentation_of_standing_writs_works_as_it_says() {
     let text = fs::read_to_string(sources().join("docs/standing-writs.md")).unwrap();
     let blocks = text.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     // Nobody is there to be asked.
-    let script = blocks.collect::<String>().replace("renew secops/nightly", "$0 --yes");
-    let script = script.replace("$0", "renew secops/nightly");
+    let script =
+        blocks.collect::<String>().replace("renew secops/nightly ", "renew secops/nightly --yes ");
     let mut path = executables().unwrap().into_os_string();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());

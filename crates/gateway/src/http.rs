@@ -3,7 +3,7 @@
 //! The second origin never serves HTML: JSON with `nosniff` and a sandboxing policy, so that no
 //! content can borrow anybody's key (DESIGN §2).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -26,6 +26,8 @@ use writ_model::{
 
 use crate::flow::{Asked, Delivered, Reads};
 
+/// How long the body of a webhook may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Most bytes of a webhook's headers.
 const WEBHOOK_HEADERS_MAX: usize = 16 * 1024;
 
@@ -162,7 +164,11 @@ async fn webhook(
     let path: WebhookPath = path.parse().map_err(|_| {
         Problem::new(404, "webhook-unknown", "no standing writ takes webhooks at this address")
     })?;
-    let body = axum::body::to_bytes(body, RUN_INPUT_MAX).await.map_err(|_| {
+    let body = axum::body::to_bytes(body, RUN_INPUT_MAX);
+    let body = tokio::time::timeout(BODY_WITHIN, body)
+        .await
+        .map_err(|_| Problem::new(408, "webhook-too-slow", "the webhook's body does not arrive"))?;
+    let body = body.map_err(|_| {
         let cause = format!("the webhook's body is larger than {RUN_INPUT_MAX} bytes");
         Problem::new(413, "webhook-too-large", cause)
     })?;
@@ -173,16 +179,15 @@ async fn webhook(
     Ok(response)
 }
 
-/// The headers as they arrived; what is no text can't be part of what any scheme signs.
+/// The headers as they arrived, each of them: a scheme's own that stands there twice must be seen twice.
 fn delivered_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, Problem> {
     let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if length > WEBHOOK_HEADERS_MAX {
         let cause = format!("the headers are larger than {WEBHOOK_HEADERS_MAX} bytes");
         return Err(Problem::new(431, "webhook-too-large", cause));
     }
-    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
-    let listed = headers.iter();
-    Ok(listed.filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect())
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Ok(headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {

@@ -17,10 +17,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use writ_api::{Problem, RunPhase, RunnerReport, SealedInput, StatusReport, WebhookDelivery};
-use writ_engine::StartRun;
+use writ_engine::{EngineError, StartRun};
 use writ_evidence::{
     charter::StandingRecord,
     digest::RunKey,
@@ -40,6 +40,8 @@ use crate::{clock, jail_client::JailError, perform::failed, wiring::Parts};
 const LOOK: Duration = Duration::from_secs(5);
 /// Seconds after which a standing writ that was refused is offered again.
 const PATIENCE_S: u64 = 3600;
+/// Deepest nesting of a delivery's JSON.
+const DEPTH_MAX: usize = 64;
 /// Seconds in which the sender of a delivery that was lost may repeat it before its run ends.
 const REPEATED_WITHIN_S: u64 = 600;
 
@@ -189,7 +191,7 @@ enum NotFired {
 impl From<JailError> for NotFired {
     fn from(error: JailError) -> Self {
         // One that the jail does not know has been revoked, or is on its way to it.
-        let later = [
+        let transient = [
             "charter-behind",
             "standing-unknown",
             "standing-busy",
@@ -197,7 +199,7 @@ impl From<JailError> for NotFired {
             "webhook-window-full",
         ];
         match error {
-            JailError::Refused(refused) if later.contains(&refused.code.as_str()) => {
+            JailError::Refused(refused) if transient.contains(&refused.code.as_str()) => {
                 Self::Later(refused.code)
             }
             JailError::Refused(refused) => {
@@ -207,9 +209,13 @@ impl From<JailError> for NotFired {
                 code: "order-too-long".to_owned(),
                 reason: "the order is longer than the link allows".to_owned(),
             },
-            JailError::Gone | JailError::Unexpected => Self::Later("jail-gone".to_owned()),
+            JailError::Gone | JailError::Unexpected => later("jail-gone"),
         }
     }
+}
+
+fn later(code: &str) -> NotFired {
+    NotFired::Later(code.to_owned())
 }
 
 /// One occurrence: content, the jail's acceptance, the journal.
@@ -219,7 +225,6 @@ async fn fire(
     fired: Fired,
     body: Option<String>,
 ) -> Result<RunId, NotFired> {
-    let later = |code: &str| NotFired::Later(code.to_owned());
     let charter = parts.charter.state().ok_or_else(|| later("charter-behind"))?;
     let record = charter.standing(name).cloned().ok_or_else(|| later("charter-behind"))?;
     let bundle = parts.content.get(record.standing.bundle).await;
@@ -247,11 +252,19 @@ async fn fire(
         run_key,
         input,
     };
-    parts.engine.start(start).await.map_err(|error| {
-        tracing::error!(run.id = %run, error = %error, "the engine does not start the run");
-        later("engine")
-    })?;
-    Ok(run)
+    match parts.engine.start(start).await {
+        Ok(()) => Ok(run),
+        Err(error) => {
+            tracing::error!(run.id = %run, error = %error, "the engine does not start the run");
+            if let EngineError::Journal(_) | EngineError::Unavailable(_) = error {
+                return Err(later("journal"));
+            }
+            // It never will, and must not count as open for ever.
+            abandon(parts, run).await;
+            let (code, reason) = (error.code().to_owned(), error.to_string());
+            Err(NotFired::Refused { code, reason })
+        }
+    }
 }
 
 /// The run's input, and the key that fixed parameters are digested with.
@@ -267,12 +280,14 @@ async fn parameters(
     let (digest, sealed) = match record.standing.parameters {
         Parameters::Fixed { digest, sealed } => (digest, sealed),
         Parameters::Event => {
-            let body = body.ok_or_else(|| refused("input-not-json", "the body is not JSON"))?;
+            let body = body.ok_or_else(|| {
+                refused("input-not-json", "the body is not JSON, or nested deeper than 64")
+            })?;
             return Ok((body, None));
         }
     };
     let text = parts.content.get(sealed).await;
-    let text = text.ok_or_else(|| NotFired::Later("content-unavailable".to_owned()))?;
+    let text = text.ok_or_else(|| later("content-unavailable"))?;
     let foreign = || refused("sealed-input", "the parameters are not sealed to this runner");
     let sealed: Vec<SealedInput> = serde_json::from_str(&text).map_err(|_| foreign())?;
     let own = sealed.into_iter().find(|sealed| sealed.runner == parts.identity.id());
@@ -319,15 +334,48 @@ pub(crate) async fn deliver(
             Err(Problem::new(status, &code, reason))
         }
         Err(NotFired::Later(code)) => {
+            tracing::warn!(standing = %name, code, "webhook not taken now");
             let status = if code.starts_with("standing-") { 429 } else { 503 };
             Err(Problem::new(status, &code, "the webhook is not taken now; send it again"))
         }
     }
 }
 
-/// A body that is JSON; nothing else can be a run's input.
+/// A body that is JSON as the engine reads it, and not nested deeper than its journal takes; nothing else can be a
+/// run's input.
 fn json_text(body: &str) -> Option<String> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&text).ok()?;
-    Some(text)
+    let value: Value = serde_json::from_str(&text).ok()?;
+    (depth(&value) <= DEPTH_MAX).then_some(text)
+}
+
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
+    };
+    1 + deepest.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(body: &str) -> bool {
+        json_text(&URL_SAFE_NO_PAD.encode(body)).is_some()
+    }
+
+    #[test]
+    fn a_body_is_taken_only_if_the_engine_can_read_and_keep_it() {
+        assert!(taken(r#"{"number":1}"#));
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(taken(&nested(DEPTH_MAX)));
+        for refused in [nested(DEPTH_MAX + 1), nested(100_000)] {
+            assert!(!taken(&refused));
+        }
+        for refused in ["", "no JSON", r#"{"n":1e999}"#, r#"{"name":"\ud800"}"#, "{} {}"] {
+            assert!(!taken(refused), "{refused}");
+        }
+    }
 }

@@ -99,9 +99,9 @@ pub(crate) struct StandingSetArgs {
     /// The span of `--max-runs`, such as `1d`.
     #[arg(long, default_value = "1h", value_parser = seconds)]
     pub(crate) per: u32,
-    /// Most runs of it that are open at once.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) concurrency: u32,
+    /// Most runs of it that are open at once: one of a schedule, ten of a webhook unless given.
+    #[arg(long)]
+    pub(crate) concurrency: Option<u32>,
     /// How long it lasts: up to 90 days, such as `30d`.
     #[arg(long, default_value = "30d", value_parser = seconds)]
     pub(crate) expires_in: u32,

@@ -10,6 +10,7 @@ use writ_evidence::{
     standing::{Bounds, Parameters, StandingWrit, Trigger, sealed_under},
 };
 use writ_model::{AutomationName, Principal, RunnerGroupId, StandingName, UnixTime};
+use writ_policy::Policies;
 use writ_schedule::{Interval, MissedRuns, Schedule};
 
 use super::{
@@ -71,7 +72,12 @@ async fn set(tenant: &Tenant, args: StandingSetArgs) -> Result<(), Failure> {
     };
     let invalid = |error: &dyn std::error::Error| Failure::because("standing", "refused", error);
     let per = Interval::from_seconds(args.per).map_err(|error| invalid(&error))?;
-    let bounds = Bounds::new(args.max_runs, per, args.concurrency);
+    let concurrency = args.concurrency.unwrap_or(match &trigger {
+        Trigger::Schedule { .. } => 1,
+        // Senders do not wait, and few repeat what was not taken.
+        Trigger::Webhook(_) => 10,
+    });
+    let bounds = Bounds::new(args.max_runs, per, concurrency);
     let standing = StandingWrit {
         name: args.name,
         runner_group,
@@ -227,14 +233,27 @@ fn show(tenant: &Tenant, record: &StandingRecord) -> Result<(), Failure> {
         Parameters::Fixed { .. } => "its runs get fixed parameters, sealed to the runner",
         Parameters::Event => "its runs get the webhook's body",
     })?;
-    let now_published = tenant.charter.automation(&standing.automation);
-    if now_published.map(|known| known.automation.bundle) != Some(standing.bundle) {
-        output::line("lapsed: the automation was published anew; `writ standing renew` signs it")?;
+    match lapsed(tenant, record)? {
+        Some(why) => output::line(format!("lapsed: {why}")),
+        None => Ok(()),
     }
+}
+
+/// Why it would not fire now, as far as the charter says.
+fn lapsed(tenant: &Tenant, record: &StandingRecord) -> Result<Option<String>, Failure> {
+    let standing = &record.standing;
     if standing.expires_at <= now() {
-        output::line("lapsed: it has ended; `writ standing renew` signs it again")?;
+        return Ok(Some("it has ended; `writ standing renew` signs it again".to_owned()));
     }
-    Ok(())
+    let policies = Policies::built_in()
+        .map_err(|error| Failure::because("policy-error", "cannot judge it", &error))?;
+    let denied = policies.decide_standing(&tenant.charter, &record.grantor, standing).err();
+    Ok(denied.map(|denied| match denied.code {
+        "bundle-not-published" => {
+            "the automation was published anew; `writ standing renew` signs it".to_owned()
+        }
+        _ => denied.reason,
+    }))
 }
 
 fn described(trigger: &Trigger) -> String {

@@ -160,7 +160,8 @@ impl Jail {
             (acceptance, self.state_with(says, now, vec![used])?)
         };
         let key = run_key(&open.run_key)?;
-        self.runs.insert(run, AcceptedRun::new(acceptance, key));
+        // One that is open goes on as it is: its code steps have permits that a new one would lack.
+        self.runs.entry(run).or_insert_with(|| AcceptedRun::new(acceptance, key));
         Ok(JailReply::Opened { run, acceptance: compact })
     }
 

@@ -169,7 +169,8 @@ impl Jail {
             let says = Says::Acceptance(acceptance.clone());
             (acceptance, self.state_with(says, now, vec![admitted])?)
         };
-        self.runs.insert(run, AcceptedRun::new(acceptance, key));
+        // One that is open goes on as it is: its code steps have permits that a new one would lack.
+        self.runs.entry(run).or_insert_with(|| AcceptedRun::new(acceptance, key));
         Ok(JailReply::Opened { run, acceptance: compact })
     }
 
