@@ -150,6 +150,14 @@ async fn a_webhook_starts_a_run_only_if_its_sender_signed_it_and_only_once() {
     assert_eq!(code(&forged), (401, "webhook-signature"));
     let altered = send(&address, &body, Some(signature(SECRET, "{}"))).await;
     assert_eq!(code(&altered), (401, "webhook-signature"));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let twice = http
+        .post(&address)
+        .body(body.clone())
+        .header("x-hub-signature-256", signature(SECRET, &body))
+        .header("x-hub-signature-256", reqwest::header::HeaderValue::from_bytes(b"\xff").unwrap());
+    let twice: Value = twice.send().await.unwrap().json().await.unwrap();
+    assert_eq!(twice["code"], "webhook-header-repeated");
     let elsewhere = genuine(&address.replace("alerts", "other"), &body).await;
     assert_eq!(code(&elsewhere), (404, "webhook-unknown"));
     assert!(runs(&world).is_empty());
