@@ -184,7 +184,7 @@ async fn a_webhook_starts_a_run_only_if_its_sender_signed_it_and_only_once() {
     assert_eq!(code(&over), (429, "standing-exhausted"));
     until_ended(&world, 3);
     verify_audit(&world);
-    for part in ["server", "jail"] {
+    for part in ["server", "jail", "runner", "run"] {
         let folder = world.folder.join(".writ").join(part);
         for file in files(&folder) {
             let bytes = fs::read(&file).unwrap();
