@@ -79,13 +79,21 @@ impl Inner {
     }
 }
 
-/// One webhook that waits.
-struct Delivering<'a>(&'a Reads);
+/// Somebody who waits for an answer. However that ends, by hanging up too, nothing of theirs is kept.
+struct Waiting<'a> {
+    reads: &'a Reads,
+    id: u64,
+    /// Whether it is a webhook, of which few may wait.
+    webhook: bool,
+}
 
-impl Drop for Delivering<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
-        inner.delivering = inner.delivering.saturating_sub(1);
+        let mut inner = self.reads.lock();
+        inner.asked.remove(&self.id);
+        inner.waiting.retain(|read| read.id != self.id);
+        inner.delivered.retain(|delivery| delivery.id != self.id);
+        inner.delivering -= usize::from(self.webhook);
     }
 }
 
@@ -118,7 +126,7 @@ impl Reads {
             inner.waiting.push(ReadOutput { id, run, what, idc, proof, method, url });
             (id, receiver)
         };
-        self.answered(id, receiver).await
+        self.answered(Waiting { reads: self, id, webhook: false }, receiver).await
     }
 
     /// Hands a webhook's delivery to the runner and waits for what becomes of it.
@@ -135,22 +143,17 @@ impl Reads {
             inner.delivering += 1;
             (id, receiver)
         };
-        // Counted down however this ends: a sender that hangs up drops it.
-        let _delivering = Delivering(self);
-        self.answered(id, receiver).await
+        self.answered(Waiting { reads: self, id, webhook: true }, receiver).await
     }
 
-    async fn answered(&self, id: u64, receiver: oneshot::Receiver<Answer>) -> Answer {
+    async fn answered(&self, waiting: Waiting<'_>, receiver: oneshot::Receiver<Answer>) -> Answer {
         let away = || {
             Problem::new(503, "runner-away", "the runner does not answer")
                 .with_remedy("start the runner, then ask again")
         };
         self.work.notify_waiters();
         let answered = tokio::time::timeout(PATIENCE, receiver).await;
-        let mut inner = self.lock();
-        inner.asked.remove(&id);
-        inner.waiting.retain(|read| read.id != id);
-        inner.delivered.retain(|delivery| delivery.id != id);
+        drop(waiting);
         answered.ok().and_then(Result::ok).unwrap_or_else(|| Err(away()))
     }
 
@@ -233,4 +236,28 @@ impl Reads {
 fn now() -> UnixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime(since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_model::Digest;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_that_hangs_up_leaves_nothing_behind() {
+        let reads =
+            Reads::new(TenantId(Digest::from_bytes([1; 32])), Policies::built_in().unwrap());
+        let delivery = || Delivered {
+            path: "alerts".parse().unwrap(),
+            headers: Vec::new(),
+            body: b"{}".to_vec(),
+        };
+        for _ in 0..2 * DELIVERIES_MAX {
+            let hung_up = tokio::time::timeout(Duration::from_millis(1), reads.deliver(delivery()));
+            assert!(hung_up.await.is_err());
+        }
+        let inner = reads.lock();
+        assert_eq!((inner.asked.len(), inner.delivered.len(), inner.delivering), (0, 0, 0));
+    }
 }
