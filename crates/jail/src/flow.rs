@@ -29,7 +29,7 @@ use writ_evidence::{
     digest::sha256,
     jws::UnverifiedJws,
     key::{Algorithm, SigningKey},
-    statement::{self, Says, Statement},
+    statement::{self, Done, Says, Statement},
 };
 use writ_jail_link::{CellTask, Described, JailReply, JailRequest};
 use writ_model::{Digest, IsolationReport, RunId, RunnerId, UnixTime};
@@ -188,6 +188,19 @@ impl Jail {
         let peeked: Statement = UnverifiedJws::parse(statement).ok()?.peek().ok()?;
         let statement = statement.to_owned();
         expected(&peeked.says).then_some(JailReply::Statement { statement })
+    }
+
+    /// The receipt of this kind about a run that a writ was answered with before.
+    fn answered_about(
+        &self,
+        run: RunId,
+        writ: Digest,
+        expected: impl Fn(&Done) -> bool,
+    ) -> Option<JailReply> {
+        self.answered(
+            writ,
+            |says| matches!(says, Says::Receipt(receipt) if receipt.run == run && expected(&receipt.done)),
+        )
     }
 
     /// The charter, if it is folded at least as far as this jail has ever seen.

@@ -102,11 +102,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(approve.writ.as_bytes());
-        let decided_it = |receipt: &Receipt| {
-            receipt.run == approve.run && matches!(receipt.done, Done::Decided(_))
-        };
-        let answer = |says: &Says| matches!(says, Says::Receipt(receipt) if decided_it(receipt));
-        if let Some(statement) = self.answered(digest, answer) {
+        let decided_it = |done: &Done| matches!(done, Done::Decided(_));
+        if let Some(statement) = self.answered_about(approve.run, digest, decided_it) {
             return Ok(statement);
         }
         let (decided, used) = self

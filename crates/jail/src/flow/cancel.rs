@@ -22,11 +22,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(cancel.writ.as_bytes());
-        let cancelled_it = |receipt: &Receipt| {
-            receipt.run == cancel.run && matches!(receipt.done, Done::Cancelled(_))
-        };
-        let answer = |says: &Says| matches!(says, Says::Receipt(receipt) if cancelled_it(receipt));
-        if let Some(statement) = self.answered(digest, answer) {
+        let cancelled_it = |done: &Done| matches!(done, Done::Cancelled(_));
+        if let Some(statement) = self.answered_about(cancel.run, digest, cancelled_it) {
             return Ok(statement);
         }
         let (cancelled, used) = self

@@ -220,11 +220,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let digest = sha256(resume.writ.as_bytes());
-        let resumed_it = |receipt: &Receipt| {
-            receipt.run == resume.run && matches!(receipt.done, Done::Resumed(_))
-        };
-        let answer = |says: &Says| matches!(says, Says::Receipt(receipt) if resumed_it(receipt));
-        if let Some(statement) = self.answered(digest, answer) {
+        let resumed_it = |done: &Done| matches!(done, Done::Resumed(_));
+        if let Some(statement) = self.answered_about(resume.run, digest, resumed_it) {
             return Ok(statement);
         }
         let (resumed, used) = self
