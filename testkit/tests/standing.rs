@@ -7,10 +7,17 @@ use std::{
     process::Command,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{
+    hmac,
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use writ_testkit::world::{World, executables, sources};
@@ -454,6 +461,86 @@ fn the_documentation_of_standing_writs_works_as_it_says() {
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(said.contains("/hooks/github-alerts"), "{said}");
     assert!(!world.writ(&["standing", "list"]).unwrap().contains("nightly"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scheme_of_the_documentation_is_granted_and_takes_what_its_senders_sign() {
+    let world = world("schemes");
+    let key = Ed25519KeyPair::generate().unwrap();
+    let x = URL_SAFE_NO_PAD.encode(key.public_key());
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x }).to_string();
+    fs::write(world.folder.join("sender.jwk"), jwk).unwrap();
+    let whsec = format!("whsec_{}", STANDARD.encode([7; 32]));
+    put(&world, "local:hooks/whsec", &whsec);
+    let at = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().to_string();
+    let body = json!({ "number": 1 }).to_string();
+    let tag = |secret: &[u8], parts: &[&str]| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        hmac::sign(&key, parts.concat().as_bytes()).as_ref().to_vec()
+    };
+    let hex =
+        |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let slack = format!("v0={}", hex(&tag(SECRET.as_bytes(), &["v0:", &at, ":", &body])));
+    let stripe = format!("t={at},v1={}", hex(&tag(SECRET.as_bytes(), &[&at, ".", &body])));
+    let standard =
+        |id: &str| format!("v1,{}", STANDARD.encode(tag(&[7; 32], &[id, ".", &at, ".", &body])));
+    let ed25519 = hex(key.sign(format!("{at}{body}").as_bytes()).as_ref());
+    let schemes: [(&str, &[&str], Vec<(&str, String)>); 5] = [
+        (
+            "slack",
+            &["--secret", "local:hooks/github"],
+            vec![("x-slack-request-timestamp", at.clone()), ("x-slack-signature", slack)],
+        ),
+        ("stripe", &["--secret", "local:hooks/github"], vec![("stripe-signature", stripe)]),
+        (
+            "standard-webhooks",
+            &["--secret", "local:hooks/whsec"],
+            vec![
+                ("webhook-id", "msg_1".to_owned()),
+                ("webhook-timestamp", at.clone()),
+                ("webhook-signature", standard("msg_1")),
+            ],
+        ),
+        (
+            "svix",
+            &["--secret", "local:hooks/whsec"],
+            vec![
+                ("svix-id", "msg_2".to_owned()),
+                ("svix-timestamp", at.clone()),
+                ("svix-signature", standard("msg_2")),
+            ],
+        ),
+        (
+            "ed25519",
+            &["--key", "sender.jwk", "--timestamp-header", "x-signature-timestamp"],
+            vec![("x-signature-timestamp", at.clone()), ("x-signature-ed25519", ed25519)],
+        ),
+    ];
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (scheme, by, headers) in &schemes {
+        let name = format!("secops/{scheme}");
+        let set = ["standing", "set", &name, "--automation", "secops/echo"];
+        let hook = ["--webhook", scheme, "--path", scheme];
+        let address = world.writ(&[&set[..], &hook[..], by].concat()).unwrap();
+        until_heard(&world, address.trim()).await;
+        let ask = || {
+            headers
+                .iter()
+                .fold(http.post(address.trim()), |ask, (name, value)| ask.header(*name, value))
+        };
+        let forged = ask().body("{}").send().await.unwrap();
+        assert_eq!(forged.status(), 401, "{scheme}");
+        let taken = ask().body(body.clone()).send().await.unwrap();
+        assert_eq!(taken.status(), 202, "{scheme}: {}", taken.text().await.unwrap());
+    }
+    until_ended(&world, schemes.len());
+    for when in
+        [&["--cron", "30 2 * * 1-5", "--time-zone", "Europe/Berlin"][..], &["--after", "1h"]]
+    {
+        let set = ["standing", "set", "secops/when", "--automation", "secops/echo"];
+        world.writ(&[&set[..], when].concat()).unwrap();
+        assert!(world.writ(&["standing", "list"]).unwrap().contains("secops/when"));
+    }
 }
 
 #[test]
