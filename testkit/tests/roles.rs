@@ -146,7 +146,7 @@ fn tenant() -> CharterState {
         tenant.change("owner", Change::WorkspaceSet(workspace), &Anybody).unwrap();
     }
     let [secops, other] = names.map(Scope::Workspace);
-    for role in Role::ALL {
+    for role in Role::BUILT_IN {
         for (place, scope) in [("tenant", &Scope::Tenant), ("secops", &secops), ("other", &other)] {
             let principal = Grantee::Principal(person(&format!("{role}-{place}")));
             let binding = Binding { principal, role, scope: scope.clone() };
@@ -173,13 +173,13 @@ fn cell(charter: &CharterState, role: Role, right: Right<'_>) -> &'static str {
 
 fn table(charter: &CharterState) -> String {
     let things = Things::new();
-    let roles: Vec<String> = Role::ALL.iter().map(ToString::to_string).collect();
+    let roles: Vec<String> = Role::BUILT_IN.iter().map(ToString::to_string).collect();
     let mut text = format!("{HEAD}| right | on | {} |\n", roles.join(" | "));
     writeln!(text, "| --- | --- |{}", " --- |".repeat(roles.len())).unwrap();
     let mut rights = things.rights();
     rights.sort_by_key(|(_, right)| named(right));
     for (what, right) in rights {
-        let cells = Role::ALL.map(|role| cell(charter, role, right));
+        let cells = Role::BUILT_IN.map(|role| cell(charter, role, right));
         writeln!(text, "| `{}` | {what} | {} |", named(&right), cells.join(" | ")).unwrap();
     }
     text
@@ -226,7 +226,7 @@ fn a_role_elsewhere_or_none_gives_no_right_in_a_workspace() {
     let things = Things::new();
     for (what, right) in things.rights() {
         assert!(!may(&charter, "nobody", right), "nobody may {right} ({what})");
-        for role in Role::ALL {
+        for role in Role::BUILT_IN {
             let who = format!("{role}-other");
             assert!(!may(&charter, &who, right), "{who} may {right} ({what})");
         }

@@ -31,7 +31,7 @@ impl Asker {
     }
 }
 
-const EVERYBODY: [Role; 7] = Role::ALL;
+const EVERYBODY: [Role; 7] = Role::BUILT_IN;
 
 /// The roles that hold a right, and the workspace in which a binding gives it too. `None`: only the tenant's.
 fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a WorkspaceName>) {

@@ -94,7 +94,7 @@ pub(crate) fn settling(dice: &mut Dice) -> Vec<Change> {
         let role = match dice.below(4) {
             0 => Role::Administrator,
             1 => Role::Builder,
-            _ => *dice.pick(&Role::ALL),
+            _ => *dice.pick(&Role::BUILT_IN),
         };
         let scope = match dice.below(4) {
             0 => Scope::Tenant,
@@ -241,7 +241,7 @@ fn binding(dice: &mut Dice) -> Binding {
     let role = match dice.below(8) {
         0 | 1 => Role::Administrator,
         2 => Role::Builder,
-        _ => *dice.pick(&Role::ALL),
+        _ => *dice.pick(&Role::BUILT_IN),
     };
     Binding { principal, role, scope: scope(dice) }
 }

@@ -33,9 +33,8 @@ pub(super) fn log_out(context: &Context) -> Result<(), Failure> {
 pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     let idc = tenant
-        .session
-        .idc
-        .verify(tenant.charter.issuers(), TokenKeys::Witnessed, now())
+        .charter
+        .verify_idc(&tenant.session.idc, TokenKeys::Witnessed, now())
         .map_err(|error| Failure::because(error.code(), "the login does not verify", &error))?;
     let roles: Vec<String> =
         tenant.charter.bindings_of(idc.actor()).map(super::binding::describe).collect();

@@ -193,7 +193,7 @@ impl Jail {
         let charter = self.current_charter()?;
         self.check_going_on(charter, acceptance)?;
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(charter, acceptance.actor(), right)?;
+        self.policies.decide(charter, acceptance.actor(now), right)?;
         Ok(())
     }
 
@@ -303,8 +303,8 @@ impl Jail {
         idc: &UnverifiedIdc,
         at: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
-        let idc = idc
-            .verify(charter.issuers(), self.issuer_keys.keys(), at)
+        let idc = charter
+            .verify_idc(idc, self.issuer_keys.keys(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         charter.check_signer(&idc)?;
         let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)

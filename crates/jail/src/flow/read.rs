@@ -48,9 +48,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<VerifiedProof, Refusing> {
         let charter = self.current_charter()?;
-        let idc = read
-            .idc
-            .verify(charter.issuers(), self.issuer_keys.keys(), now)
+        let idc = charter
+            .verify_idc(&read.idc, self.issuer_keys.keys(), now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         charter.check_signer(&idc)?;
         let expected =

@@ -1,7 +1,8 @@
 //! Which changes take a second signer: those that decide where a credential goes (DESIGN §3.3).
 //!
 //! Once a workspace has two administrators, a new secret reference, another place in a request, and
-//! wider hosts, address ranges or `plaintext` on a kept one are signed by two people who may.
+//! wider hosts, address ranges or `plaintext` on a kept one are signed by two people who may. An elevation is
+//! signed by somebody else than the one it is for.
 //!
 //! Invariants:
 //! * two signers are two principals with two keys, each of whom may make the change;
@@ -24,6 +25,11 @@ impl CharterState {
         change: &Change,
         signers: &[VerifiedIdc],
     ) -> Result<(), &'static str> {
+        if let Change::ElevationGrant(elevation) = change
+            && signers.iter().all(|signer| *signer.principal() == elevation.principal)
+        {
+            return Err("nobody elevates themselves");
+        }
         let Some(reason) = self.takes_second(change) else { return Ok(()) };
         let people: BTreeSet<_> = signers.iter().map(VerifiedIdc::principal).collect();
         let keys: BTreeSet<_> = signers.iter().map(VerifiedIdc::key).collect();
@@ -71,8 +77,9 @@ impl CharterState {
     fn administrators(&self, workspace: &WorkspaceName) -> usize {
         let mut people: BTreeSet<&Principal> = BTreeSet::new();
         let mut groups = BTreeSet::new();
-        for binding in &self.bindings {
-            let manages = matches!(binding.role, Role::Owner | Role::Administrator);
+        for binding in self.bindings.iter().chain(self.elevations.keys()) {
+            let manages = matches!(binding.role, Role::Owner | Role::Administrator)
+                || self.custom_role_holds(&binding.role, "connection.manage");
             let here = match &binding.scope {
                 Scope::Tenant => true,
                 Scope::Workspace(name) => name == workspace,
