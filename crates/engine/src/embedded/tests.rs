@@ -175,6 +175,11 @@ impl Perform for Service {
         Performed::done(Ok(json!([{ "decision": "approve" }])))
     }
 
+    /// No guardrail demands anything here.
+    async fn await_call_approval(&self, _run: RunId, _call: &ActionCall) -> Performed {
+        Performed::Interrupted
+    }
+
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
         match kind(call) {
             "read" | "flaky" => Recovery::Again,
