@@ -134,12 +134,7 @@ impl Acceptance {
     /// The signer, asking at `at`, with the groups that counted when the run was accepted.
     #[must_use]
     pub const fn actor(&self, at: UnixTime) -> Actor<'_> {
-        Actor {
-            principal: &self.principal,
-            groups: Some(&self.groups),
-            at: Some(at),
-            login: None,
-        }
+        Actor { principal: &self.principal, groups: Some(&self.groups), at: Some(at), login: None }
     }
 }
 

@@ -148,7 +148,11 @@ impl Jail {
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
             JailRequest::RequestCallApproval(call) => self.request_call_approval(&call, now),
             JailRequest::WasBegun { run, step, attempt } => {
-                Ok(JailReply::Begun(self.state.memory().begun.contains(&Attempt { run, step, attempt })))
+                Ok(JailReply::Begun(self.state.memory().begun.contains(&Attempt {
+                    run,
+                    step,
+                    attempt,
+                })))
             }
             JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),
             JailRequest::MayReadApproval(read) => self.may_read(&read, read::What::Approval, now),

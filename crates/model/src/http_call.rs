@@ -9,7 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionName, ConnectionHost, InvalidName, PackName, pack::{Effect, Method}};
+use crate::{
+    ActionName, ConnectionHost, InvalidName, PackName,
+    pack::{Effect, Method},
+};
 
 /// A call to one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use writ_evidence::{
     charter::{
-        Automation, Binding, Change, CharterState, CustomRole, Group, MayAppend, NotPermitted, Policy,
-        ServiceAccount, Subject,
+        Automation, Binding, Change, CharterState, CustomRole, Group, MayAppend, NotPermitted,
+        Policy, ServiceAccount, Subject,
     },
     standing::StandingWrit,
 };
@@ -35,10 +35,9 @@ impl MayAppend for Policies {
             Change::ElevationGrant(elevation) => {
                 self.decide(state, actor, Right::BindingManage(&elevation.binding())).map(drop)
             }
-            Change::EntitlementsSet(entitlements) => {
-                self.decide(state, actor, Right::ConnectionEntitle(&entitlements.connection))
-                    .map(drop)
-            }
+            Change::EntitlementsSet(entitlements) => self
+                .decide(state, actor, Right::ConnectionEntitle(&entitlements.connection))
+                .map(drop),
             Change::WorkspaceSet(workspace) => {
                 self.decide(state, actor, Right::WorkspaceManage(&workspace.name)).map(drop)
             }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{
-    Authorizer, Decision, EntityUid, PolicySet, Schema, ValidationMode, Validator,
-};
+use cedar_policy::{Authorizer, Decision, EntityUid, PolicySet, Schema, ValidationMode, Validator};
 use writ_evidence::{
     charter::{CharterState, Scope},
     statement::DecisionRecord,
@@ -12,7 +10,8 @@ use writ_evidence::{
 use writ_model::{Actor, Grantee, PolicyName, Principal, Role};
 
 use crate::{
-    Circumstances, Right, entities::question, guardrail, guardrail::Newest, suspended::check_running,
+    Circumstances, Right, entities::question, guardrail, guardrail::Newest,
+    suspended::check_running,
 };
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
@@ -205,7 +204,8 @@ impl Policies {
     ) -> Denied {
         if !forbidding.is_empty() {
             let policies = forbidding.join(", ");
-            let reason = format!("{principal} may not {right}: the guardrail {policies} forbids it");
+            let reason =
+                format!("{principal} may not {right}: the guardrail {policies} forbids it");
             return Denied::new("policy-forbidden", reason);
         }
         let built_in = self.holders.get(right.action()).into_iter().flatten();

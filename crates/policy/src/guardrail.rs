@@ -10,9 +10,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::{
-    Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator,
-};
+use cedar_policy::{Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use writ_evidence::charter::CharterState;
 
 /// The built-in policies together with a charter's guardrails.

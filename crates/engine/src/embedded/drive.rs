@@ -231,7 +231,8 @@ impl<P: Perform> Driver<P> {
                 Performed::Lost => {}
                 Performed::Demanded if approved => {
                     // What was approved is not what is demanded any more: asking again would go on for ever.
-                    let error = StepError::standard("authorization", 403, "approval-demanded", &step.task);
+                    let error =
+                        StepError::standard("authorization", 403, "approval-demanded", &step.task);
                     let event = Event::ActionFinished { step, attempt, result: Err(error) };
                     return Ok(Next::Event(event, Some(turn)));
                 }

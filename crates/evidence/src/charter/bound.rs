@@ -96,7 +96,8 @@ impl Elevation {
     /// The binding that it is like while it lasts.
     #[must_use]
     pub fn binding(&self) -> Binding {
-        let (principal, role, scope) = (self.principal.clone(), self.role.clone(), self.scope.clone());
+        let (principal, role, scope) =
+            (self.principal.clone(), self.role.clone(), self.scope.clone());
         Binding { principal: writ_model::Grantee::Principal(principal), role, scope }
     }
 

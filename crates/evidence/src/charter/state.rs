@@ -16,13 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
     ActionName, Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName,
-    PolicyName, Principal, RoleName, RunnerId, ServiceAccountName, StandingName, TenantId, UnixTime,
-    WorkspaceName,
+    PolicyName, Principal, RoleName, RunnerId, ServiceAccountName, StandingName, TenantId,
+    UnixTime, WorkspaceName,
 };
 
 use super::{
     Automation, Binding, Change, CosignatureClaims, EntryBody, EntryError, PackAcknowledgement,
-    RootKeys, RunnerEnrollment, ServiceAccount, Subject, Suspended, UnverifiedEntry, WitnessQuorum, Workspace,
+    RootKeys, RunnerEnrollment, ServiceAccount, Subject, Suspended, UnverifiedEntry, WitnessQuorum,
+    Workspace,
     entry::{check_cosignatures, check_roots, check_writ},
 };
 use crate::{

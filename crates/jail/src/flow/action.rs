@@ -37,7 +37,8 @@ impl Jail {
 
     fn check_action(&self, call: &CallAction, now: UnixTime) -> Result<PermittedCall, Refusing> {
         let accepted = self.check_accepted(call, now)?;
-        let permit = self.decide_call(&accepted, call, self.approvals_of(&accepted, call), now)??;
+        let permit =
+            self.decide_call(&accepted, call, self.approvals_of(&accepted, call), now)??;
         let AcceptedCall { run, action, connection, called } = accepted;
         let charter = self.current_charter()?;
         let record = charter.connection(&connection.name).ok_or_else(|| {
@@ -80,11 +81,8 @@ impl Jail {
         now: UnixTime,
     ) -> Result<Result<Permit, Denied>, Refusing> {
         let AcceptedCall { run, action, connection, called } = accepted;
-        let circumstances = Circumstances {
-            action: Some(&call.action),
-            effect: Some(called.effect()),
-            approvals,
-        };
+        let circumstances =
+            Circumstances { action: Some(&call.action), effect: Some(called.effect()), approvals };
         let charter = self.current_charter()?;
         let both = (run.acceptance.actor(now), &run.acceptance.publisher);
         Ok(self.policies.decide_action(charter, both, (connection, action), &circumstances))

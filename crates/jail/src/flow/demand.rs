@@ -77,11 +77,7 @@ impl Jail {
         Ok((shown, Some(asked)))
     }
 
-    fn call_approval_state(
-        &self,
-        call: &CallAction,
-        shown: String,
-    ) -> Result<JailReply, Refusing> {
+    fn call_approval_state(&self, call: &CallAction, shown: String) -> Result<JailReply, Refusing> {
         let memory = self.state.memory();
         let unknown =
             || Refusing::unsigned("approval-unknown", "the run asks for no such approval");

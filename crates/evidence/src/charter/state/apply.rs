@@ -85,7 +85,11 @@ impl CharterState {
             }
             Change::ServiceAccountSet(account) => {
                 let name = account.name.clone();
-                put(&mut self.service_accounts, name, (!account.keys.is_empty()).then_some(account));
+                put(
+                    &mut self.service_accounts,
+                    name,
+                    (!account.keys.is_empty()).then_some(account),
+                );
             }
             Change::ElevationGrant(elevation) => {
                 self.elevations.insert(elevation.binding(), elevation.until);
