@@ -20,6 +20,7 @@ use writ_model::{
 use writ_testkit::{charter_model::Model, tenant::NOON};
 
 use crate::{
+    ASKED_AT,
     dice::Dice,
     world::{A, B, World, person},
 };
@@ -27,6 +28,9 @@ use crate::{
 pub(crate) const WORKSPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 pub(crate) const GROUPS: [&str; 3] = ["on-call", "leads", "nobody"];
 pub(crate) const CONNECTIONS: [&str; 3] = ["alpha/git", "alpha/chat", "beta/git"];
+pub(crate) const ROLES: [&str; 2] = ["responder", "keeper"];
+pub(crate) const POLICIES: [&str; 2] = ["two-people", "hours"];
+pub(crate) const ACCOUNTS: [&str; 2] = ["importer", "rack"];
 pub(crate) const AUTOMATIONS: [&str; 2] = ["alpha/triage", "beta/report"];
 pub(crate) const STANDING: [&str; 3] = ["alpha/nightly", "alpha/hook", "beta/hook"];
 const PACKS: [(&str, &str); 3] = [("git", "1.0.0"), ("git", "1.1.0"), ("chat", "1.0.0")];
@@ -71,7 +75,7 @@ pub(crate) fn change(dice: &mut Dice, world: &World, model: &Model) -> Change {
     let mut change = any(dice, world, model);
     let tries = if dice.one_in(6) { 0 } else { 8 };
     for _ in 0..tries {
-        if model.is_possible(&change) {
+        if model.is_possible(&change, ASKED_AT) {
             break;
         }
         change = any(dice, world, model);
@@ -94,7 +98,7 @@ pub(crate) fn settling(dice: &mut Dice) -> Vec<Change> {
         let role = match dice.below(4) {
             0 => Role::Administrator,
             1 => Role::Builder,
-            _ => *dice.pick(&Role::BUILT_IN),
+            _ => dice.pick(&Role::BUILT_IN).clone(),
         };
         let scope = match dice.below(4) {
             0 => Scope::Tenant,
@@ -241,7 +245,7 @@ fn binding(dice: &mut Dice) -> Binding {
     let role = match dice.below(8) {
         0 | 1 => Role::Administrator,
         2 => Role::Builder,
-        _ => *dice.pick(&Role::BUILT_IN),
+        _ => dice.pick(&Role::BUILT_IN).clone(),
     };
     Binding { principal, role, scope: scope(dice) }
 }

@@ -28,7 +28,7 @@ use std::{
 };
 
 use writ_evidence::charter::{CharterState, UnverifiedEntry};
-use writ_model::{Actor, TenantId};
+use writ_model::{Actor, Login, TenantId, UnixTime};
 use writ_policy::{Policies, Right};
 use writ_testkit::{
     charter_model::{Asker, By, Model, Reason, Step},
@@ -39,6 +39,8 @@ use crate::{dice::Dice, steps::class, things::Things, world::World};
 
 /// How many histories are played unless `WRIT_HISTORIES` says otherwise.
 const HISTORIES: u64 = 600;
+/// When those ask who ask, and mostly when what is signed is witnessed.
+pub(crate) const ASKED_AT: UnixTime = UnixTime(NOON.0 + 30);
 /// From how many on each kind and reason must have come up.
 const ENOUGH: u64 = 500;
 
@@ -167,7 +169,7 @@ impl Played {
     ) -> Result<(), String> {
         let rights = stage.things.rights();
         for _ in 0..8 {
-            let asker = self.model.asker(&dice.pick(&stage.world.cards).login);
+            let asker = self.model.asker(&dice.pick(&stage.world.cards).login, ASKED_AT);
             let (right, _) = dice.pick(&rights);
             let against = self.model.against_right(&asker, right);
             let code = decide(&stage.policies, &self.real, &asker, *right);
@@ -182,7 +184,7 @@ impl Played {
             let count = if code.is_none() { &mut tally.allowed } else { &mut tally.denied };
             *count += 1;
         }
-        let asker = self.model.asker(&dice.pick(&stage.world.cards).login);
+        let asker = self.model.asker(&dice.pick(&stage.world.cards).login, ASKED_AT);
         let (real, modeled) = (self.uses(stage, &asker), self.modeled_uses(stage, &asker));
         if real == modeled {
             return Ok(());
@@ -220,7 +222,15 @@ impl Played {
 }
 
 fn actor(asker: &Asker) -> Actor<'_> {
-    Actor { principal: &asker.person, groups: Some(&asker.groups) }
+    let login = asker.signed_in.as_ref().map(|signed_in| Login {
+        at: signed_in.at,
+        through: &signed_in.through,
+        is_workload: signed_in.is_workload,
+        acr: None,
+        amr: &signed_in.amr,
+        auth_time: None,
+    });
+    Actor { principal: &asker.person, groups: Some(&asker.groups), at: asker.at, login }
 }
 
 /// The code of a denial; `None` if the right is held.

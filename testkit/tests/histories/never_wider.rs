@@ -10,12 +10,9 @@ use std::{collections::BTreeSet, time::Instant};
 use writ_evidence::charter::Change;
 use writ_model::Role;
 use writ_policy::Right;
-use writ_testkit::{
-    charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step},
-    tenant::NOON,
-};
+use writ_testkit::charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step};
 
-use crate::{Played, Stage, changes, decide, dice::Dice, on_threads, seeds, steps};
+use crate::{ASKED_AT, Played, Stage, changes, decide, dice::Dice, on_threads, seeds, steps};
 
 /// What people lack, and what they can therefore never come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +35,10 @@ const fn gives_rights(right: &Right<'_>) -> bool {
     match right {
         Right::BindingManage(_)
         | Right::GroupManage(_)
+        | Right::RoleManage(_)
+        | Right::PolicyManage(_)
+        | Right::ServiceAccountManage(_)
+        | Right::ConnectionEntitle(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_) => true,
         Right::WorkspaceManage(_)
@@ -64,7 +65,7 @@ const fn gives_rights(right: &Right<'_>) -> bool {
 fn is_of_owners(right: &Right<'_>) -> bool {
     match right {
         Right::BindingManage(binding) => binding.role == Role::Owner,
-        Right::RunnerManage | Right::SubjectSuspendOwner(_) => true,
+        Right::PolicyManage(_) | Right::RunnerManage | Right::SubjectSuspendOwner(_) => true,
         _ => false,
     }
 }
@@ -120,7 +121,7 @@ fn held(stage: &Stage, played: &Played, class: Class, who: &Asker) -> BTreeSet<S
 /// Everybody who lacks what the class lacks, with their logins.
 fn without<'s>(stage: &'s Stage, played: &Played, class: Class) -> Vec<&'s Login> {
     let lacks = |login: &&Login| {
-        let asker = played.model.asker(login);
+        let asker = played.model.asker(login, ASKED_AT);
         stage.things.rights().into_iter().all(|(right, place)| {
             let in_theirs = place.is_some_and(|place| place.as_str() == THEIRS);
             !class.lacks(&right, in_theirs)
@@ -135,7 +136,7 @@ fn settled(stage: &Stage, dice: &mut Dice, class: Class) -> Played {
     let mut played = Played::begin(stage, dice);
     let owners = [0, 5].map(|card: usize| stage.world.cards[card].login.clone());
     for change in changes::settling(dice) {
-        let sign = if played.model.takes_two(&change) { 2 } else { 1 };
+        let sign = if played.model.takes_two(&change, ASKED_AT) { 2 } else { 1 };
         let step = signed(&played, change, owners[..sign].to_vec());
         assert_eq!(played.agreed(stage, &step), None, "an owner settles the tenant: {step:?}");
     }
@@ -147,7 +148,7 @@ fn settled(stage: &Stage, dice: &mut Dice, class: Class) -> Played {
 
 /// A step that these people sign, and every witness that must.
 fn signed(played: &Played, change: Change, people: Vec<Login>) -> Step {
-    let at = NOON.plus(30);
+    let at = ASKED_AT;
     let cosigned = played.model.cosigners(0).map(|by| Cosigned { by, at, over_this: true });
     let signers = people.into_iter().map(|login| steps::signature(login, at)).collect();
     let by = By::People { signers, cosigned: cosigned.collect() };
@@ -161,8 +162,8 @@ fn attempt(stage: &Stage, dice: &mut Dice, played: &Played, people: &[&Login]) -
     // Mostly what one of them may, at that.
     let tries = if dice.one_in(3) { 0 } else { 40 };
     for _ in 0..tries {
-        let against = played.model.against_signer(signer, &change);
-        if against.is_empty() && played.model.is_possible(&change) {
+        let against = played.model.against_signer(signer, &change, ASKED_AT);
+        if against.is_empty() && played.model.is_possible(&change, ASKED_AT) {
             break;
         }
         change = changes::change(dice, &stage.world, &played.model);
@@ -174,7 +175,7 @@ fn attempt(stage: &Stage, dice: &mut Dice, played: &Played, people: &[&Login]) -
         return Step { place: Place::Next, change, by };
     }
     let mut signers = vec![signer.clone()];
-    if played.model.takes_two(&change) || dice.one_in(6) {
+    if played.model.takes_two(&change, ASKED_AT) || dice.one_in(6) {
         signers.push((*dice.pick(people)).clone());
     }
     signed(played, change, signers)
@@ -189,7 +190,8 @@ fn play(stage: &Stage, seed: u64) -> Result<Option<(Class, usize, usize)>, Strin
     if people.is_empty() {
         return Ok(None);
     }
-    let askers: BTreeSet<Asker> = people.iter().map(|login| played.model.asker(login)).collect();
+    let askers: BTreeSet<Asker> =
+        people.iter().map(|login| played.model.asker(login, ASKED_AT)).collect();
     let before: Vec<_> = askers.iter().map(|who| held(stage, &played, class, who)).collect();
 
     let (mut taken, mut refused) = (0, 0);

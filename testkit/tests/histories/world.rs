@@ -2,7 +2,7 @@
 //!
 //! Keys are made from fixed bytes, so that a seed gives the same history to the byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand::SystemRandom;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -128,7 +128,8 @@ impl World {
                     person: person(iss, sub),
                     client: client.to_owned(),
                     groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-                    issuer_key: self.issuer_keys[issuer_key].clone(),
+                    amr: BTreeSet::new(),
+                    issuer_key: Some(self.issuer_keys[issuer_key].clone()),
                     key: own[key].clone(),
                     iat: NOON,
                     exp: NOON.plus(3600),
@@ -150,9 +151,10 @@ impl World {
             "iss": login.person.iss, "sub": login.person.sub, "aud": login.client,
             "groups": login.groups, "nonce": nonce_for(&cic), "iat": login.iat, "exp": login.exp,
         });
-        let kid = Some(login.issuer_key.thumbprint().to_string());
+        let issuer_key = login.issuer_key.as_ref().unwrap();
+        let kid = Some(issuer_key.thumbprint().to_string());
         let extra = HeaderExtra { kid, ..HeaderExtra::default() };
-        let issuer = &self.secret[&login.issuer_key];
+        let issuer = &self.secret[issuer_key];
         let payload = claims.to_string();
         let id_token =
             jws::sign(issuer, &random, ObjectType::IdToken, extra, payload.as_bytes()).unwrap();
