@@ -181,18 +181,12 @@ impl Perform for Service {
         Performed::done(Ok(json!([{ "decision": "approve" }])))
     }
 
-<<<<<<< HEAD
     async fn await_call_approval(&self, _run: RunId, _call: &ActionCall) -> Performed {
         self.demanded.fetch_add(1, Ordering::SeqCst);
         while !self.answered.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Performed::done(Ok(Value::Null))
-=======
-    /// No guardrail demands anything here.
-    async fn await_call_approval(&self, _run: RunId, _call: &ActionCall) -> Performed {
-        Performed::Interrupted
->>>>>>> h3
     }
 
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
