@@ -201,7 +201,11 @@ impl Model {
     }
 
     /// Whoever says which keys stand for a service account must be allowed to give it all that it holds.
-    pub(super) fn against_account(&self, asker: &Asker, account: &ServiceAccount) -> BTreeSet<Reason> {
+    pub(super) fn against_account(
+        &self,
+        asker: &Asker,
+        account: &ServiceAccount,
+    ) -> BTreeSet<Reason> {
         let mut against = self.against_right(asker, &Right::ServiceAccountManage(&account.name));
         let itself = Asker::absent(account.principal());
         against.extend(self.against_giving(asker, |_, grantee| self.is_of(grantee, &itself)));

@@ -88,8 +88,7 @@ pub const ALL: [(&str, Forbids); 15] = [
         r#"forbid (principal, action == Action::"automation.publish", resource)
            unless { context has login && context.login.amr.contains("mfa") };"#,
         |asked| {
-            asked.is(&["automation.publish"])
-                && !asked.signed_in(|login| login.amr.contains("mfa"))
+            asked.is(&["automation.publish"]) && !asked.signed_in(|login| login.amr.contains("mfa"))
         },
     ),
     (
@@ -111,10 +110,9 @@ pub const ALL: [(&str, Forbids); 15] = [
         r#"forbid (principal, action, resource) when { principal.issuer == "https://other-idp.example" };"#,
         |asked| asked.asker.person.iss == "https://other-idp.example",
     ),
-    (
-        r#"forbid (principal, action, resource) when { principal.subject == "bob" };"#,
-        |asked| asked.asker.person.sub == "bob",
-    ),
+    (r#"forbid (principal, action, resource) when { principal.subject == "bob" };"#, |asked| {
+        asked.asker.person.sub == "bob"
+    }),
     (
         r#"forbid (principal, action == Action::"connection.use", resource)
            when { context has call && context.call has effect && context.call.effect == "write" }

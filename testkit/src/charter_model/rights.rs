@@ -81,7 +81,12 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
         Right::BindingManage(binding) => {
             let roles: &[Role] = match binding.role {
                 Owner => &[Owner],
-                Administrator | Builder | Operator | Approver | Viewer | Auditor
+                Administrator
+                | Builder
+                | Operator
+                | Approver
+                | Viewer
+                | Auditor
                 | Role::Custom(_) => &[Owner, Administrator],
             };
             match &binding.scope {

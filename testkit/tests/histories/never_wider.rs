@@ -10,9 +10,7 @@ use std::{collections::BTreeSet, time::Instant};
 use writ_evidence::charter::Change;
 use writ_model::Role;
 use writ_policy::Right;
-use writ_testkit::{
-    charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step},
-};
+use writ_testkit::charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step};
 
 use crate::{ASKED_AT, Played, Stage, changes, decide, dice::Dice, on_threads, seeds, steps};
 
@@ -192,7 +190,8 @@ fn play(stage: &Stage, seed: u64) -> Result<Option<(Class, usize, usize)>, Strin
     if people.is_empty() {
         return Ok(None);
     }
-    let askers: BTreeSet<Asker> = people.iter().map(|login| played.model.asker(login, ASKED_AT)).collect();
+    let askers: BTreeSet<Asker> =
+        people.iter().map(|login| played.model.asker(login, ASKED_AT)).collect();
     let before: Vec<_> = askers.iter().map(|who| held(stage, &played, class, who)).collect();
 
     let (mut taken, mut refused) = (0, 0);

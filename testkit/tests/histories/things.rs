@@ -40,7 +40,11 @@ impl Things {
         let of = |scope: &Scope| {
             let scope = scope.clone();
             let principal = principal.clone();
-            roles.clone().map(|role| Binding { principal: principal.clone(), role, scope: scope.clone() })
+            roles.clone().map(|role| Binding {
+                principal: principal.clone(),
+                role,
+                scope: scope.clone(),
+            })
         };
         let connections: Vec<ConnectionName> =
             CONNECTIONS.iter().map(|name| name.parse().unwrap()).collect();
