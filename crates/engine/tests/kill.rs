@@ -198,7 +198,7 @@ impl Perform for Outside {
         Performed::Interrupted
     }
 
-    /// Nor is any of their calls asked about.
+    /// None of these calls waits for anybody.
     async fn await_call_approval(&self, _run: RunId, _call: &ActionCall) -> Performed {
         Performed::Interrupted
     }
