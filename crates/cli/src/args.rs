@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use charter::{
-    CharterCommand, CharterPoint, GroupCommand, RootCommand, RootSigning, RunnersCommand, SuspendArgs,
-    WitnessCommand,
+    CharterCommand, CharterPoint, GroupCommand, RootCommand, RootSigning, RunnersCommand,
+    SuspendArgs, WitnessCommand,
 };
 pub(crate) use login::{LoginArgs, SessionsCommand};
 pub(crate) use service::{

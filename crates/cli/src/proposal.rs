@@ -137,9 +137,7 @@ pub(crate) fn show(entry: &UnverifiedEntry) -> Result<EntryBody, Failure> {
 
 /// What an entry says.
 pub(crate) fn body_of(entry: &UnverifiedEntry) -> Result<EntryBody, Failure> {
-    entry
-        .body()
-        .map_err(|error| Failure::because(error.code(), "the entry is malformed", &error))
+    entry.body().map_err(|error| Failure::because(error.code(), "the entry is malformed", &error))
 }
 
 /// Reads exported entries, one a line; nothing of them is verified here.

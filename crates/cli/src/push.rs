@@ -13,9 +13,7 @@ use writ_api::{AppendEntry, Appended, CharterPage, Client, PushEntries, Pushed};
 use writ_evidence::charter::UnverifiedEntry;
 use writ_model::{Digest, limits::CHARTER_PUSH_MAX};
 
-use crate::{
-    command::Context, failure::Failure, join_file, output, proposal, tenant::Tenant,
-};
+use crate::{command::Context, failure::Failure, join_file, output, proposal, tenant::Tenant};
 
 /// How long the control plane has to take what the gateways have taken.
 const CONTROL_PLANE_WITHIN: Duration = Duration::from_secs(5);
@@ -74,7 +72,7 @@ async fn collect(gateways: &[Client], mut entry: UnverifiedEntry) -> Result<Coll
     }
     match (lacking, unreachable) {
         (None, Some(unreachable)) => Err(unreachable.with_remedy("is the gateway running?")),
-        (None, None) => Err(Failure::new("gateway", "this folder knows no gateway")
+        (None, None) => Err(Failure::new("no-gateway", "this folder knows no gateway")
             .with_remedy("name one with --gateway")),
         (Some(needed), _) => Err(incomplete(&entry, needed)?),
     }
@@ -158,11 +156,7 @@ pub(crate) async fn command(
     say_head(context, &heads, "entries")
 }
 
-fn say_head(
-    context: &Context,
-    heads: &[(String, u64, Digest)],
-    what: &str,
-) -> Result<(), Failure> {
+fn say_head(context: &Context, heads: &[(String, u64, Digest)], what: &str) -> Result<(), Failure> {
     if context.json {
         let heads: Vec<_> = heads
             .iter()

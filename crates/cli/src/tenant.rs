@@ -132,7 +132,8 @@ fn client(place: &Place, origin: &str, session: &Session) -> Result<Client, Fail
 }
 
 fn gateways(place: &Place, session: &Session, named: &[String]) -> Result<Vec<Client>, Failure> {
-    let urls = if named.is_empty() { std::slice::from_ref(&place.settings.gateway_url) } else { named };
+    let urls =
+        if named.is_empty() { std::slice::from_ref(&place.settings.gateway_url) } else { named };
     urls.iter().map(|url| client(place, url, session)).collect()
 }
 
@@ -148,7 +149,7 @@ async fn fetch_of_gateways(
     gateways: &[Client],
     ten: TenantId,
 ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
-    let mut last = Failure::new("gateway", "this folder knows no gateway");
+    let mut last = Failure::new("no-gateway", "this folder knows no gateway");
     for gateway in gateways {
         match fetch(gateway, "/v1/charter", ten).await {
             Err(failure) if matches!(failure.code(), "unreachable" | "runner-away") => {
@@ -174,8 +175,7 @@ async fn fetch(
     let mut entries = Vec::new();
     loop {
         let from = entries.len();
-        let page: CharterPage =
-            server.get(&format!("{path}?from={from}")).await?;
+        let page: CharterPage = server.get(&format!("{path}?from={from}")).await?;
         if page.entries.is_empty() {
             break;
         }

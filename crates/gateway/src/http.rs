@@ -172,7 +172,8 @@ async fn charter(
     page: Result<Query<Page>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let malformed = |_| Problem::new(404, "route-unknown", "nothing is served at this address, or not so");
+    let malformed =
+        |_| Problem::new(404, "route-unknown", "nothing is served at this address, or not so");
     let Query(Page { from }) = page.map_err(malformed)?;
     let asked = AskedCharter {
         from,
@@ -184,7 +185,10 @@ async fn charter(
 }
 
 /// `POST /v1/charter`: only form and size are looked at; the jail judges the entries.
-async fn push(State(origin): State<Arc<Origin>>, body: axum::body::Body) -> Result<Response, Failure> {
+async fn push(
+    State(origin): State<Arc<Origin>>,
+    body: axum::body::Body,
+) -> Result<Response, Failure> {
     let body = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, CHARTER_PUSH_MAX))
         .await
         .map_err(|_| Problem::new(408, "push-too-slow", "the entries do not arrive"))?;

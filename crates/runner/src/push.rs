@@ -110,15 +110,21 @@ async fn signed_before(
     entry: &UnverifiedEntry,
     refused: Refused,
 ) -> Result<Pushed, Unfolded> {
-    let refused = || Unfolded::from(JailError::Refused(refused));
-    let kept = parts.last_cosigned.read().ok_or_else(refused);
     let same_number = |kept: &UnverifiedEntry| {
         kept.body().is_ok_and(|kept| entry.body().is_ok_and(|entry| entry.seq == kept.seq))
     };
-    match kept {
-        Ok(kept) if same_number(&kept) => settled(parts, kept).await,
-        Ok(_) => Err(JailError::Unexpected.into()),
-        Err(refused) => Err(refused),
+    let Some(kept) = parts.last_cosigned.read().filter(same_number) else {
+        return Err(JailError::Refused(refused).into());
+    };
+    match settled(parts, kept).await? {
+        // What was pushed has lost its place.
+        Pushed::Folded { .. } => Err(JailError::Refused(Refused {
+            code: "charter-not-next".to_owned(),
+            reason: "the witness had cosigned another change, which is an entry now".to_owned(),
+            statement: None,
+        })
+        .into()),
+        cosigned @ Pushed::Cosigned { .. } => Ok(cosigned),
     }
 }
 
@@ -172,11 +178,12 @@ fn lacks_cosignatures(failure: &Unfolded) -> bool {
 
 fn problem(failure: &Unfolded) -> Problem {
     let code = failure.code();
-    let problem = |status, remedy: &str| {
-        Problem::new(status, code, failure.reason()).with_remedy(remedy)
-    };
+    let problem =
+        |status, remedy: &str| Problem::new(status, code, failure.reason()).with_remedy(remedy);
     match code {
-        "charter-not-next" | "charter-seq-signed" => problem(409, "read the charter and sign again"),
+        "charter-not-next" | "charter-seq-signed" => {
+            problem(409, "read the charter and sign again")
+        }
         "charter-witness" => problem(403, "push it to the gateways of enough witnesses"),
         "jail-gone" => problem(503, "start the runner, then push again"),
         _ => problem(403, ""),
