@@ -98,11 +98,11 @@ impl Jail {
         if !charter.is_witness(self.own_id(charter)?) {
             return Err(Refusing::unsigned("not-witness", "this jail is no witness"));
         }
-        if let Some(cosignature) = self.cosignature_of(candidate) {
-            return Ok(JailReply::Cosigned { cosignature });
-        }
         let seq = charter.seq().saturating_add(1);
-        if self.state.memory().cosigned.contains_key(&seq) {
+        if let Some((digest, cosignature)) = self.state.memory().cosigned.get(&seq) {
+            if *digest == candidate.digest() {
+                return Ok(JailReply::Cosigned { cosignature: cosignature.clone() });
+            }
             let rule = "the witness signed another entry of this number";
             return Err(Refusing::signed("charter-seq-signed", rule));
         }
@@ -116,14 +116,6 @@ impl Jail {
             Record::Cosigned { seq, digest: claims.digest, cosignature: cosignature.clone() };
         self.state.append(vec![record]).map_err(state_failed)?;
         Ok(JailReply::Cosigned { cosignature })
-    }
-
-    /// The cosignature over a candidate that was made before. It is given again also once the charter has gone on,
-    /// this very entry in it perhaps: whoever asks may have lost it.
-    fn cosignature_of(&self, candidate: &UnverifiedEntry) -> Option<String> {
-        let seq = candidate.body().ok()?.seq;
-        let (digest, cosignature) = self.state.memory().cosigned.get(&seq)?;
-        (*digest == candidate.digest()).then(|| cosignature.clone())
     }
 
     /// As [`Self::cosign`], of what somebody brought to the gateway.
