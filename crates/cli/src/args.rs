@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use charter::{
-    CharterCommand, GroupCommand, RootCommand, RootSigning, RunnersCommand, SuspendArgs,
-    WitnessCommand,
+    CharterCommand, CharterPoint, GroupCommand, RootCommand, RootSigning, RunnersCommand,
+    SuspendArgs, WitnessCommand,
 };
 pub(crate) use login::{LoginArgs, SessionsCommand};
 pub(crate) use rights::{
@@ -44,6 +44,14 @@ pub(crate) struct Args {
     /// The runner group that orders are for; the tenant's only one unless given (`writ runners list`).
     #[arg(long, global = true, env = "WRIT_RUNNER_GROUP")]
     pub(crate) runner_group: Option<RunnerGroupId>,
+    /// Without the control plane: read the charter from the gateway and hand changes to it. The control plane is told
+    /// afterwards, and by the runner. For an outage, or a control plane that holds things back.
+    #[arg(long, global = true)]
+    pub(crate) push: bool,
+    /// A gateway's second origin, for `--push` and `writ charter push`; the folder's unless given. As many as are
+    /// told, the one of a witness first.
+    #[arg(long = "gateway", global = true, value_name = "URL")]
+    pub(crate) gateways: Vec<String>,
     /// How log lines are written to standard error; `WRIT_LOG` says which (`info`, `writ_runner=debug`).
     #[arg(long, global = true, env = "WRIT_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,

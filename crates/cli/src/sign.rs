@@ -71,7 +71,7 @@ pub(crate) async fn change(tenant: &Tenant, change: Change) -> Result<Appended, 
         };
         match problem.code() {
             "charter-busy" => tokio::time::sleep(TURN).await,
-            "charter-not-next" => {
+            "charter-not-next" | "charter-seq-signed" => {
                 let (charter, entries) = tenant.fetch_again().await?;
                 proposal::show_since(&entries, seen);
                 seen = charter.seq();

@@ -51,6 +51,14 @@ pub enum JailRequest {
         /// The candidate.
         candidate: Box<UnverifiedEntry>,
     },
+    /// As `Cosign`, for a candidate that somebody brought to the gateway: what anybody may send is put on record
+    /// only once its signatures hold. Answered by [`JailReply::Cosigned`].
+    CosignPushed {
+        /// The candidate.
+        candidate: Box<UnverifiedEntry>,
+    },
+    /// May this principal read the charter? Answered by [`JailReply::Done`].
+    MayReadCharter(Box<MayReadCharter>),
     /// Sign the audit log's tree, as witness. Answered by [`JailReply::Checkpoint`].
     Checkpoint {
         /// Leaves.
@@ -269,6 +277,20 @@ pub struct MayRead {
     pub run: RunId,
     /// The automation that the run was accepted for: the compact acceptance.
     pub acceptance: String,
+    /// The person's credential.
+    pub idc: UnverifiedIdc,
+    /// The request's proof of possession.
+    pub proof: String,
+    /// The request's method.
+    pub method: String,
+    /// The request's URL, without query and fragment.
+    pub url: String,
+}
+
+/// A person who wants to read the charter.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MayReadCharter {
     /// The person's credential.
     pub idc: UnverifiedIdc,
     /// The request's proof of possession.

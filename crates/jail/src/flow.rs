@@ -121,6 +121,8 @@ impl Jail {
             JailRequest::Join { ten, head } => self.join(ten, head, now),
             JailRequest::Charter { entries } => self.fold(&entries),
             JailRequest::Cosign { candidate } => self.cosign(&candidate, now),
+            JailRequest::CosignPushed { candidate } => self.cosign_pushed(&candidate, now),
+            JailRequest::MayReadCharter(read) => self.may_read_charter(&read, now),
             JailRequest::Checkpoint { size, root, consistency } => {
                 self.sign_tree(size, root, &consistency, now)
             }

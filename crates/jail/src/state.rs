@@ -27,7 +27,7 @@ use writ_evidence::{
 use writ_model::{Digest, Principal, RunId, StandingName, StepId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
-use crate::approvals::Approvals;
+use crate::{approvals::Approvals, spent::Spent};
 
 /// The format that this program writes. Format 2 lacks what standing writs have fired; format 1 is that one
 /// without its name. What is in either is in this one.
@@ -132,7 +132,7 @@ pub struct Memory {
     /// Newest charter head folded.
     pub head: Option<(u64, Digest)>,
     /// Used writs that have not expired.
-    pub used: BTreeMap<String, UnixTime>,
+    pub used: Spent,
     /// Actions begun and not resumed since.
     pub begun: BTreeSet<Attempt>,
     /// What was cosigned, by `seq`.
@@ -258,7 +258,7 @@ impl StateFile {
 
     /// Forgets used writs that have expired; the file keeps them.
     pub fn forget_expired(&mut self, now: UnixTime) {
-        self.memory.used.retain(|_, until| *until > now);
+        self.memory.used.forget(now);
     }
 }
 
@@ -299,7 +299,7 @@ impl Memory {
             Record::Format(_) | Record::Key(_) | Record::Anchor(_) => return None,
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
             Record::Used { jti, until, by, attests } => {
-                self.used.insert(jti, until);
+                self.used.note(&jti, until);
                 self.note_signer(by, attests);
             }
             Record::Begun(attempt) => {

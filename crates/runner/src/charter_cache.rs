@@ -12,7 +12,7 @@ use std::{
 };
 
 use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
-use writ_model::TenantId;
+use writ_model::{Digest, TenantId};
 use writ_policy::Policies;
 
 /// Why the charter can't be kept.
@@ -114,6 +114,23 @@ impl CharterCache {
     /// Every entry, from entry 0.
     pub(crate) fn entries(&self) -> Vec<UnverifiedEntry> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).entries.clone()
+    }
+
+    /// Entries from this number on, for as long as `wanted` says.
+    pub(crate) fn entries_from(
+        &self,
+        from: u64,
+        mut wanted: impl FnMut(&UnverifiedEntry) -> bool,
+    ) -> Vec<UnverifiedEntry> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let skip = usize::try_from(from).unwrap_or(usize::MAX);
+        inner.entries.iter().skip(skip).take_while(|entry| wanted(entry)).cloned().collect()
+    }
+
+    /// The entry of this digest, with the cosignatures that it was folded with; the newest are looked at first.
+    pub(crate) fn entry(&self, digest: Digest) -> Option<UnverifiedEntry> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.entries.iter().rev().find(|entry| entry.digest() == digest).cloned()
     }
 
     /// The fold, once there is an entry.

@@ -1,6 +1,6 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
+//! `take → charter | send charter | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
@@ -27,13 +27,17 @@ use writ_model::{AutomationName, Digest, RunId, StepId};
 
 use crate::{
     approvals,
+    charter_cache::CharterCacheError,
     jail_client::JailError,
-    test_connection,
+    push, test_connection,
     wiring::{Parts, RunnerError},
 };
 
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How long to wait after a page of entries that the control plane lacked.
+const PAGE_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often a charter that is lost here is asked for before open runs are taken up.
 const FETCHES: u32 = 3;
@@ -135,6 +139,11 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
 async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
     match task {
         RunnerTask::Charter { entries } => fold(parts, entries).await,
+        RunnerTask::SendCharter { after } => {
+            push::send_charter(parts, after);
+            // One that takes none of it is not asked again and again.
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
         RunnerTask::Cosign { candidate } => cosign(parts, *candidate).await,
         RunnerTask::Checkpoint { size, root, consistency } => {
             sign_tree(parts, size, root, consistency).await;
@@ -149,24 +158,76 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
 }
 
 async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
-    if let Err(error) = parts.charter.take(&entries) {
-        let code = error.code();
-        tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
-        tokio::time::sleep(RETRY).await;
-        return;
+    match fold_now(parts, &entries).await {
+        Ok(_) => {}
+        Err(Unfolded::Cache(error)) => {
+            let code = error.code();
+            tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
+            tokio::time::sleep(RETRY).await;
+        }
+        Err(Unfolded::Jail(error)) => {
+            let code = error.code();
+            tracing::error!(code, error = %error, "the jail does not fold the charter");
+        }
     }
+}
+
+/// Why entries were not folded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfolded {
+    /// Not even here.
+    #[error(transparent)]
+    Cache(#[from] CharterCacheError),
+    /// Not by the jail.
+    #[error(transparent)]
+    Jail(#[from] JailError),
+}
+
+impl Unfolded {
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Cache(error) => error.code(),
+            Self::Jail(error) => error.code(),
+        }
+    }
+
+    /// The rule, with everything behind it.
+    pub(crate) fn reason(&self) -> String {
+        if let Self::Jail(JailError::Refused(refused)) = self {
+            return refused.reason.clone();
+        }
+        let mut reason = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            reason = format!("{reason}: {inner}");
+            source = inner.source();
+        }
+        reason
+    }
+}
+
+/// Folds entries here, then has the jail fold them; the jail's newest entry after that.
+pub(crate) async fn fold_now(
+    parts: &Parts,
+    entries: &[UnverifiedEntry],
+) -> Result<(u64, Digest), Unfolded> {
+    let _one_at_a_time = parts.folding.lock().await;
+    parts.charter.take(entries)?;
     let entries = parts.charter.entries();
-    if let Err(error) = parts.jail.ask(JailRequest::Charter { entries }).await {
-        let code = error.code();
-        tracing::error!(code, error = %error, "the jail does not fold the charter");
+    match parts.jail.ask(JailRequest::Charter { entries }).await? {
+        JailReply::Charter { seq, head } => Ok((seq, head)),
+        _ => Err(JailError::Unexpected.into()),
     }
 }
 
 async fn cosign(parts: &Parts, candidate: UnverifiedEntry) {
     let digest = candidate.digest();
-    let asked = JailRequest::Cosign { candidate: Box::new(candidate) };
+    let asked = JailRequest::Cosign { candidate: Box::new(candidate.clone()) };
     let verdict = match parts.jail.ask(asked).await {
-        Ok(JailReply::Cosigned { cosignature }) => CandidateVerdict::Cosigned(cosignature),
+        Ok(JailReply::Cosigned { cosignature }) => {
+            push::keep_cosigned(parts, &candidate, &cosignature);
+            CandidateVerdict::Cosigned(cosignature)
+        }
         Err(JailError::Refused(Refused { code, reason, .. })) => {
             CandidateVerdict::Refused { code, reason }
         }

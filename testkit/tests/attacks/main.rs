@@ -28,6 +28,7 @@ mod history;
 mod http;
 mod insiders;
 mod protocol;
+mod push;
 mod reads;
 mod standing;
 mod switches;
@@ -70,6 +71,7 @@ fn themes() -> Vec<Theme> {
         history::theme(),
         approvals::theme(),
         switches::theme(),
+        push::theme(),
         standing::theme(),
         content::theme(),
         reads::theme(),

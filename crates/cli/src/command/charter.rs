@@ -1,4 +1,7 @@
-//! `writ charter`: look at it, take it along, verify it, sign what others proposed.
+//! `writ charter`: look at it, take it along, verify it, sign what others proposed. Read on in `push` (without the
+//! control plane) and `diff` (what changed).
+
+mod diff;
 
 use std::{fs, path::Path};
 
@@ -11,7 +14,9 @@ use writ_model::{Principal, TenantId};
 use writ_policy::Policies;
 
 use super::Context;
-use crate::{args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal};
+use crate::{
+    args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal, push,
+};
 
 pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<(), Failure> {
     match command {
@@ -19,6 +24,8 @@ pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<()
         CharterCommand::Show { seq } => show(context, seq).await,
         CharterCommand::Export { file } => export(context, &file).await,
         CharterCommand::Verify { file, tenant } => verify(context, &file, tenant),
+        CharterCommand::Push { file } => push::command(context, file.as_deref()).await,
+        CharterCommand::Diff { from, to } => diff::run(context, &from, to.as_ref()).await,
         CharterCommand::Sign { file, root_keys } => {
             let mut entry: UnverifiedEntry = join_file::read(&file)?;
             proposal::show(&entry)?;
@@ -135,27 +142,31 @@ fn verify(context: &Context, file: &Path, tenant: Option<TenantId>) -> Result<()
         Some(ten) => ten,
         None => Place::find()?.settings.tenant,
     };
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::because("charter", &format!("cannot read `{}`", file.display()), &error)
-    })?;
-    let policies = Policies::built_in()
-        .map_err(|error| Failure::because("policies", "cannot verify", &error))?;
-    let mut state: Option<CharterState> = None;
-    for (number, line) in text.lines().enumerate() {
-        let entry: UnverifiedEntry = serde_json::from_str(line).map_err(|_| {
-            Failure::new("charter-body", format!("line {} is no charter entry", number + 1))
-        })?;
-        let folded = match &mut state {
-            None => CharterState::found(&entry, ten).map(|first| state = Some(first)),
-            Some(charter) => charter.append(&entry, &policies),
-        };
-        folded
-            .map_err(|error| Failure::because(error.code(), "the charter does not hold", &error))?;
-    }
-    let charter = state.ok_or_else(|| Failure::new("charter-body", "the file holds no entry"))?;
+    let entries = proposal::read_export(file)?;
+    let charter = fold_until(&entries, ten, u64::MAX)?;
     if context.json {
         return output::json(&json!({"tenant": ten, "seq": charter.seq(), "head": charter.head()}));
     }
     output::line(format!("verified {} entries of tenant {ten}", charter.seq() + 1))?;
     output::line(format!("charter head {}", charter.head()))
+}
+
+/// Folds entries up to this number from a trust anchor.
+pub(super) fn fold_until(
+    entries: &[UnverifiedEntry],
+    ten: TenantId,
+    seq: u64,
+) -> Result<CharterState, Failure> {
+    let policies = Policies::built_in()
+        .map_err(|error| Failure::because("policies", "cannot verify", &error))?;
+    let mut state: Option<CharterState> = None;
+    for (_, entry) in (0..=seq).zip(entries) {
+        let folded = match &mut state {
+            None => CharterState::found(entry, ten).map(|first| state = Some(first)),
+            Some(charter) => charter.append(entry, &policies),
+        };
+        folded
+            .map_err(|error| Failure::because(error.code(), "the charter does not hold", &error))?;
+    }
+    state.ok_or_else(|| Failure::new("charter-body", "there is no entry"))
 }

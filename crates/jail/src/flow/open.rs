@@ -127,7 +127,7 @@ impl Jail {
         let answered =
             memory.accepted.contains_key(&digest) || memory.answered.contains_key(&digest);
         let finished = memory.closed.contains_key(&writ.run_id());
-        if finished || (memory.used.contains_key(&claims.jti) && !answered) {
+        if finished || (memory.used.knows(&claims.jti) && !answered) {
             return Err(Refusing::signed("writ-replayed", "the writ was used before"));
         }
         let until = claims.exp.plus(2 * CLOCK_SKEW_S);
