@@ -78,8 +78,8 @@ impl Jail {
         (proof, method, url): (&str, &str, &str),
         now: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedProof), Refusing> {
-        let idc = idc
-            .verify(charter.issuers(), self.issuer_keys.keys(), now)
+        let idc = charter
+            .verify_idc(idc, self.issuer_keys.keys(), now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         charter.check_signer(&idc)?;
         let expected = ExpectedRequest { method, url, idc: Some(idc.digest()) };
