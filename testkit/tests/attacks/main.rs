@@ -30,6 +30,7 @@ mod insiders;
 mod protocol;
 mod push;
 mod reads;
+mod rights;
 mod standing;
 mod switches;
 mod writs;
@@ -68,6 +69,7 @@ fn themes() -> Vec<Theme> {
         writs::theme(),
         credentials::theme(),
         charter::theme(),
+        rights::theme(),
         history::theme(),
         approvals::theme(),
         switches::theme(),
