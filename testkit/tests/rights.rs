@@ -22,6 +22,7 @@ use writ_policy::{Circumstances, Policies, Right};
 use writ_testkit::{
     keys::{enrolled, new_key},
     tenant::{ISSUER, NOON, Tenant},
+    world::sources,
 };
 
 fn person(sub: &str) -> Principal {
@@ -341,4 +342,16 @@ fn whoever_replaces_an_accounts_keys_may_give_all_that_it_has() {
     tenant.change("owner", account(&[&first, &second], day), &policies).unwrap();
     let inside = tenant.change("lea", account(&[&second], day), &policies).unwrap_err();
     assert_eq!(code(&inside), "policy-denied", "accounts are the tenant's");
+}
+
+#[test]
+fn every_guardrail_of_the_documentation_is_one() {
+    let text = std::fs::read_to_string(sources().join("docs/authority.md")).unwrap();
+    let blocks: Vec<&str> = text.split("```cedar\n").skip(1).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let cedar = block.split("```").next().unwrap();
+        let policies = Policies::built_in().unwrap();
+        policies.check_guardrail(&"documented".parse().unwrap(), cedar).unwrap();
+    }
 }
