@@ -8,8 +8,8 @@ use writ_evidence::{
     writ::ConnectionGrant,
 };
 use writ_model::{
-    ActionName, CharterGroup, ConnectionName, Grantee, Principal, Role, TokenGroup, UnixTime,
-    WorkspaceName, pack::Effect,
+    ActionName, CharterGroup, ConnectionName, Grantee, PinnedAction, PinnedConnection, Principal,
+    Role, TokenGroup, UnixTime, WorkspaceName, pack::Effect,
 };
 use writ_policy::Right;
 
@@ -362,6 +362,45 @@ impl Model {
             | Subject::Workspace(_)
             | Subject::Runner(_) => false,
         }
+    }
+
+    /// What stands against a call of an action through a connection, in a run that somebody started of what
+    /// somebody published.
+    #[must_use]
+    pub fn against_call(
+        &self,
+        (asker, publisher): (&Asker, &Principal),
+        (connection, action): (&PinnedConnection, &PinnedAction),
+        under: &Under,
+    ) -> BTreeSet<Reason> {
+        let using = Right::ConnectionUse(&connection.name);
+        let absent = Asker::absent(publisher.clone());
+        let mut against = self.against_right_under(asker, &using, under);
+        against.extend(self.against_right_under(&absent, &using, under));
+        let entitled = [&asker.person, publisher]
+            .iter()
+            .all(|person| self.is_entitled(person, &connection.name, &action.name));
+        let usable = self.as_defined(connection).is_some_and(|c| self.lists_secret(c));
+        if !entitled || !usable || !self.acknowledges(action) {
+            against.insert(Reason::NotPermitted);
+        }
+        against
+    }
+
+    /// How many people would have to approve a call, if that is all that stands against it.
+    #[must_use]
+    pub fn demanded(
+        &self,
+        parties: (&Asker, &Principal),
+        call: (&PinnedConnection, &PinnedAction),
+        under: &Under,
+    ) -> Option<usize> {
+        let approved =
+            |approvals| self.against_call(parties, call, &Under { approvals, ..under.clone() });
+        if approved(under.approvals).is_empty() {
+            return None;
+        }
+        (under.approvals..=16).find(|approvals| approved(*approvals).is_empty())
     }
 
     /// Whether somebody may start a run of an automation with all that its footprint holds.

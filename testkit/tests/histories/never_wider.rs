@@ -135,7 +135,7 @@ fn without<'s>(stage: &'s Stage, played: &Played, class: Class) -> Vec<&'s Login
 fn settled(stage: &Stage, dice: &mut Dice, class: Class) -> Played {
     let mut played = Played::begin(stage, dice);
     let owners = [0, 5].map(|card: usize| stage.world.cards[card].login.clone());
-    for change in changes::settling(dice) {
+    for change in changes::settling(dice, &stage.world) {
         let sign = if played.model.takes_two(&change, ASKED_AT) { 2 } else { 1 };
         let step = signed(&played, change, owners[..sign].to_vec());
         assert_eq!(played.agreed(stage, &step), None, "an owner settles the tenant: {step:?}");
