@@ -54,7 +54,7 @@ pub struct Under {
 }
 
 impl Under {
-    /// Before a call all approvals count as given.
+    /// Before a call all approvals of it count as given.
     fn before(action: Option<&ActionName>) -> Self {
         Self { action: action.cloned(), effect: None, approvals: usize::MAX }
     }
@@ -277,8 +277,7 @@ impl Model {
     /// Whoever publishes must be allowed to use every connection that the automation may touch, for what it may
     /// do through it.
     fn against_publishing(&self, asker: &Asker, automation: &Automation) -> BTreeSet<Reason> {
-        let publishing = Right::AutomationPublish(&automation.name);
-        let mut against = self.against_right_under(asker, &publishing, &Under::before(None));
+        let mut against = self.against_right(asker, &Right::AutomationPublish(&automation.name));
         for grant in &automation.footprint.connections {
             against.extend(self.against_grant(asker, grant));
         }
@@ -309,8 +308,7 @@ impl Model {
         asker: &Asker,
         (automation, publisher): (&Automation, &Principal),
     ) -> BTreeSet<Reason> {
-        let starting = Right::RunStart(&automation.name);
-        let mut against = self.against_right_under(asker, &starting, &Under::before(None));
+        let mut against = self.against_right(asker, &Right::RunStart(&automation.name));
         if self.is_suspended(&Subject::User(publisher.clone())) {
             against.insert(Reason::Suspended);
         }
@@ -331,16 +329,14 @@ impl Model {
     /// what the charter says of them, whatever their token lists (DESIGN §3.4).
     fn against_standing(&self, person: &Principal, standing: &StandingWrit) -> BTreeSet<Reason> {
         let asker = Asker::absent(person.clone());
-        let setting = Right::StandingSet(&standing.name);
-        let mut against = self.against_right_under(&asker, &setting, &Under::before(None));
+        let mut against = self.against_right(&asker, &Right::StandingSet(&standing.name));
         let known = |(known, _): &&(Automation, Principal)| known.name == standing.automation;
         match self.automations.iter().find(known) {
             Some((automation, publisher)) => {
                 against.extend(self.against_starting(&asker, (automation, publisher)));
             }
             None => {
-                let starting = Right::RunStart(&standing.automation);
-                against.extend(self.against_right_under(&asker, &starting, &Under::before(None)));
+                against.extend(self.against_right(&asker, &Right::RunStart(&standing.automation)));
             }
         }
         against
