@@ -237,29 +237,27 @@ impl Model {
     /// Every reason against a step.
     #[must_use]
     pub fn against(&self, step: &Step) -> BTreeSet<Reason> {
-        let mut against = self.against_at(step, self.witnessed_at(step));
-        let enough = match &step.by {
-            By::Roots(signatures) => self.enough_roots(signatures),
-            By::People { signers, cosigned } => self.enough_witnesses(signers, cosigned),
-        };
-        if !enough {
+        let By::Roots(signatures) = &step.by else { return self.against_witnessed(step) };
+        // Root keys sign at no time, and nothing that they sign says until when.
+        let mut against = self.against_at(step, UnixTime(0));
+        if !self.enough_roots(signatures) {
             against.insert(Reason::Signature);
         }
         against
     }
 
     /// Every reason for which a witness that has fetched these keys of issuers does not cosign a step that
-    /// people signed.
+    /// people signed; without keys, for which whoever comes later does not believe that witness.
     #[must_use]
     pub fn against_candidate(
         &self,
         step: &Step,
         at: UnixTime,
-        fetched: &[PublicKey],
+        fetched: Option<&[PublicKey]>,
     ) -> BTreeSet<Reason> {
         let mut against = self.against_at(step, at);
         let By::People { signers, .. } = &step.by else { return against };
-        if !signers.iter().all(|signer| self.counts(signer, at, Some(fetched))) {
+        if !signers.iter().all(|signer| self.counts(signer, at, fetched)) {
             against.insert(Reason::Signature);
         }
         against
@@ -285,7 +283,7 @@ impl Model {
     pub fn take(&mut self, step: &Step) {
         if matches!(step.by, By::People { .. }) {
             let at = self.witnessed_at(step);
-            self.elevations.retain(|elevation| at < elevation.until);
+            self.elevations.retain(|elevation| at.0 < elevation.until.0 + 3600);
         }
         match step.change.clone() {
             Change::Genesis(_) => {}

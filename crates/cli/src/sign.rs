@@ -55,7 +55,7 @@ const TURN: Duration = Duration::from_secs(1);
 /// Signs a change of the charter and has it appended. Where others came first, it shows what they
 /// changed and signs again over the new head.
 pub(crate) async fn change(tenant: &Tenant, change: Change) -> Result<Appended, Failure> {
-    if let Some(reason) = tenant.charter.takes_second(&change) {
+    if let Some(reason) = tenant.charter.takes_second(&change, now()) {
         return Err(proposal::for_second_signer(tenant, change, reason)?);
     }
     let kind = change.kind();

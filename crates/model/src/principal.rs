@@ -19,6 +19,14 @@ pub struct Principal {
 /// What stands where others have an issuer: service accounts are the charter's own (RFC 8141 §2).
 pub const SERVICE_ACCOUNTS: &str = "urn:writ:service-account";
 
+impl Principal {
+    /// Whether it is a service account, and nobody's login.
+    #[must_use]
+    pub fn is_service_account(&self) -> bool {
+        self.iss == SERVICE_ACCOUNTS
+    }
+}
+
 impl From<&ServiceAccountName> for Principal {
     fn from(name: &ServiceAccountName) -> Self {
         Self { iss: SERVICE_ACCOUNTS.to_owned(), sub: name.as_str().to_owned() }

@@ -62,6 +62,9 @@ fn add(set: &mut PolicySet, name: &str, text: &str) -> Result<(), String> {
     if parsed.templates().next().is_some() {
         return Err("a guardrail has no templates".to_owned());
     }
+    if parsed.policies().next().is_none() {
+        return Err("a guardrail forbids something; this text says nothing".to_owned());
+    }
     for policy in parsed.policies() {
         if policy.effect() != Effect::Forbid {
             return Err("a guardrail only forbids; roles permit".to_owned());

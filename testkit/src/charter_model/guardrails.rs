@@ -68,7 +68,7 @@ impl Question<'_> {
 type Forbids = fn(&Question<'_>) -> bool;
 
 /// Guardrails, and what they forbid.
-pub const ALL: [(&str, Forbids); 15] = [
+pub const ALL: [(&str, Forbids); 17] = [
     ("forbid (principal, action, resource);", |_| true),
     (
         r#"forbid (principal, action == Action::"connection.use", resource)
@@ -158,11 +158,25 @@ pub const ALL: [(&str, Forbids); 15] = [
            Action::"subject.suspend-owner", Action::"standing.revoke", Action::"binding.manage"], resource);"#,
         |asked| asked.is(&["binding.manage"]),
     ),
+    (
+        r#"forbid (principal, action == Action::"connection.use", resource)
+           unless { context has call && context.call.pack == "git" };"#,
+        |asked| {
+            let pack = asked.under.action.as_ref().map(writ_model::ActionName::pack);
+            asked.is(&["connection.use"]) && pack.is_none_or(|pack| pack.as_str() != "git")
+        },
+    ),
+    (
+        r#"forbid (principal, action == Action::"run.start", resource)
+           unless { context.approvals >= 1 };"#,
+        |asked| asked.is(&["run.start"]) && asked.under.approvals < 1,
+    ),
 ];
 
 /// Texts that are no guardrail: a permit, alone and beside what forbids; a template; bad syntax; what does not
 /// validate.
-pub const NONE: [&str; 8] = [
+pub const NONE: [&str; 9] = [
+    "// Nothing is said here.",
     "permit (principal, action, resource);",
     "forbid (principal, action, resource); permit (principal, action, resource);",
     "forbid (principal == ?principal, action, resource);",

@@ -72,12 +72,13 @@ impl Model {
         }
     }
 
-    /// The owners of the tenant by their own name who are not suspended: one is always left.
+    /// The people who own the tenant by their own name and are not suspended: one is always left.
     fn owners(&self) -> impl Iterator<Item = (&Binding, &Principal)> {
         self.bindings.iter().filter_map(|binding| match &binding.principal {
             Grantee::Principal(person)
                 if binding.role == Role::Owner
                     && binding.scope == Scope::Tenant
+                    && person.iss != writ_model::SERVICE_ACCOUNTS
                     && !self.is_suspended(&Subject::User(person.clone())) =>
             {
                 Some((binding, person))

@@ -8,8 +8,8 @@ use writ_evidence::{
     writ::ConnectionGrant,
 };
 use writ_model::{
-    ActionName, CharterGroup, ConnectionName, Grantee, Principal, Role, TokenGroup, UnixTime,
-    WorkspaceName, pack::Effect,
+    ActionName, CharterGroup, ConnectionName, Grantee, PinnedAction, PinnedConnection, Principal,
+    Role, TokenGroup, UnixTime, WorkspaceName, pack::Effect,
 };
 use writ_policy::Right;
 
@@ -54,7 +54,7 @@ pub struct Under {
 }
 
 impl Under {
-    /// Before a call all approvals count as given.
+    /// Before a call all approvals of it count as given.
     fn before(action: Option<&ActionName>) -> Self {
         Self { action: action.cloned(), effect: None, approvals: usize::MAX }
     }
@@ -277,8 +277,7 @@ impl Model {
     /// Whoever publishes must be allowed to use every connection that the automation may touch, for what it may
     /// do through it.
     fn against_publishing(&self, asker: &Asker, automation: &Automation) -> BTreeSet<Reason> {
-        let publishing = Right::AutomationPublish(&automation.name);
-        let mut against = self.against_right_under(asker, &publishing, &Under::before(None));
+        let mut against = self.against_right(asker, &Right::AutomationPublish(&automation.name));
         for grant in &automation.footprint.connections {
             against.extend(self.against_grant(asker, grant));
         }
@@ -309,8 +308,7 @@ impl Model {
         asker: &Asker,
         (automation, publisher): (&Automation, &Principal),
     ) -> BTreeSet<Reason> {
-        let starting = Right::RunStart(&automation.name);
-        let mut against = self.against_right_under(asker, &starting, &Under::before(None));
+        let mut against = self.against_right(asker, &Right::RunStart(&automation.name));
         if self.is_suspended(&Subject::User(publisher.clone())) {
             against.insert(Reason::Suspended);
         }
@@ -331,16 +329,14 @@ impl Model {
     /// what the charter says of them, whatever their token lists (DESIGN §3.4).
     fn against_standing(&self, person: &Principal, standing: &StandingWrit) -> BTreeSet<Reason> {
         let asker = Asker::absent(person.clone());
-        let setting = Right::StandingSet(&standing.name);
-        let mut against = self.against_right_under(&asker, &setting, &Under::before(None));
+        let mut against = self.against_right(&asker, &Right::StandingSet(&standing.name));
         let known = |(known, _): &&(Automation, Principal)| known.name == standing.automation;
         match self.automations.iter().find(known) {
             Some((automation, publisher)) => {
                 against.extend(self.against_starting(&asker, (automation, publisher)));
             }
             None => {
-                let starting = Right::RunStart(&standing.automation);
-                against.extend(self.against_right_under(&asker, &starting, &Under::before(None)));
+                against.extend(self.against_right(&asker, &Right::RunStart(&standing.automation)));
             }
         }
         against
@@ -362,6 +358,45 @@ impl Model {
             | Subject::Workspace(_)
             | Subject::Runner(_) => false,
         }
+    }
+
+    /// What stands against a call of an action through a connection, in a run that somebody started of what
+    /// somebody published.
+    #[must_use]
+    pub fn against_call(
+        &self,
+        (asker, publisher): (&Asker, &Principal),
+        (connection, action): (&PinnedConnection, &PinnedAction),
+        under: &Under,
+    ) -> BTreeSet<Reason> {
+        let using = Right::ConnectionUse(&connection.name);
+        let absent = Asker::absent(publisher.clone());
+        let mut against = self.against_right_under(asker, &using, under);
+        against.extend(self.against_right_under(&absent, &using, under));
+        let entitled = [&asker.person, publisher]
+            .iter()
+            .all(|person| self.is_entitled(person, &connection.name, &action.name));
+        let usable = self.as_defined(connection).is_some_and(|c| self.lists_secret(c));
+        if !entitled || !usable || !self.acknowledges(action) {
+            against.insert(Reason::NotPermitted);
+        }
+        against
+    }
+
+    /// How many people would have to approve a call, if that is all that stands against it.
+    #[must_use]
+    pub fn demanded(
+        &self,
+        parties: (&Asker, &Principal),
+        call: (&PinnedConnection, &PinnedAction),
+        under: &Under,
+    ) -> Option<usize> {
+        let approved =
+            |approvals| self.against_call(parties, call, &Under { approvals, ..under.clone() });
+        if approved(under.approvals).is_empty() {
+            return None;
+        }
+        (under.approvals..=16).find(|approvals| approved(*approvals).is_empty())
     }
 
     /// Whether somebody may start a run of an automation with all that its footprint holds.

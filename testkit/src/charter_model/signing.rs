@@ -14,9 +14,7 @@ use writ_evidence::{
 use writ_model::{Cidr, Connection, Grantee, Principal, Role, UnixTime};
 use writ_policy::Right;
 
-use super::{
-    Asker, By, Cosigned, Login, Model, Over, Reason, RootSignature, Signature, SignedIn, Step,
-};
+use super::{Asker, By, Login, Model, Over, Reason, RootSignature, Signature, SignedIn, Step};
 
 /// How far two clocks may be apart (DESIGN §3).
 const CLOCKS_S: u64 = 60;
@@ -33,16 +31,37 @@ impl Model {
         enough >= usize::from(self.roots.threshold)
     }
 
-    /// k witnesses that the state before names verified it while every signer was fresh, and cosigned.
+    /// The times of those witnesses of the state before who cosigned this step.
     /// A witness says one thing, the first; what others say beside them counts for nothing, and harms nothing.
-    pub(super) fn enough_witnesses(&self, signers: &[Signature], cosigned: &[Cosigned]) -> bool {
-        let saw_it = |jail: &PublicKey| {
-            let first = cosigned.iter().find(|one| one.by == *jail).filter(|one| one.over_this);
-            let count = |at| signers.iter().all(|signer| self.counts(signer, at, None));
-            first.is_some_and(|one| count(one.at))
+    fn seen_at(&self, step: &Step) -> Vec<UnixTime> {
+        let By::People { cosigned, .. } = &step.by else { return Vec::new() };
+        let first = |jail: &PublicKey| {
+            cosigned.iter().find(|one| one.by == *jail).filter(|one| one.over_this)
         };
-        let seen = self.witnesses_now().filter(|jail| saw_it(jail)).count();
-        !signers.is_empty() && seen >= usize::from(self.witnesses.threshold)
+        self.witnesses_now().filter_map(first).map(|one| one.at).collect()
+    }
+
+    /// Every reason against a step that people signed: as many witnesses as must saw it at a time at which
+    /// nothing stands against it.
+    pub(super) fn against_witnessed(&self, step: &Step) -> BTreeSet<Reason> {
+        let seen = self.seen_at(step);
+        let needed = usize::from(self.witnesses.threshold);
+        let against = seen.iter().map(|at| self.against_candidate(step, *at, None));
+        let mut against: Vec<BTreeSet<Reason>> = against.collect();
+        if against.iter().filter(|against| against.is_empty()).count() >= needed {
+            return BTreeSet::new();
+        }
+        if seen.len() < needed {
+            against.push([Reason::Signature].into());
+        }
+        against.into_iter().flatten().collect()
+    }
+
+    /// When a step that nothing stands against was witnessed: the latest time that counts.
+    pub(super) fn witnessed_at(&self, step: &Step) -> UnixTime {
+        let seen = self.seen_at(step).into_iter();
+        let counted = seen.filter(|at| self.against_candidate(step, *at, None).is_empty());
+        counted.max().unwrap_or(UnixTime(0))
     }
 
     /// The jails that are witnesses now: named by root keys, enrolled, not suspended.
@@ -104,16 +123,6 @@ impl Model {
         self.issuers.iter().find(|issuer| issuer.iss == person.iss)
     }
 
-    /// When a step is witnessed: as late as one of those says whose cosignatures count.
-    pub(super) fn witnessed_at(&self, step: &Step) -> UnixTime {
-        let By::People { signers, cosigned } = &step.by else { return UnixTime(0) };
-        let saw_it = |jail: &PublicKey| {
-            let first = cosigned.iter().find(|one| one.by == *jail).filter(|one| one.over_this)?;
-            signers.iter().all(|signer| self.counts(signer, first.at, None)).then_some(first.at)
-        };
-        self.witnesses_now().filter_map(saw_it).max().unwrap_or(UnixTime(0))
-    }
-
     /// Who asks with a login at a time: the groups of the token count where the charter says which claim
     /// lists them.
     #[must_use]
@@ -154,13 +163,14 @@ impl Model {
     ) -> BTreeSet<Reason> {
         let each = signers.iter().flat_map(|signer| self.against_signer(&signer.login, change, at));
         let mut against: BTreeSet<Reason> = each.collect();
-        let people: BTreeSet<_> = signers.iter().map(|signer| &signer.login.person).collect();
-        let keys: BTreeSet<_> = signers.iter().map(|signer| &signer.login.key).collect();
+        let of_people = signers.iter().filter(|signer| signer.login.issuer_key.is_some());
+        let keys: BTreeSet<_> = of_people.clone().map(|signer| &signer.login.key).collect();
+        let people: BTreeSet<_> = of_people.map(|signer| &signer.login.person).collect();
         if self.takes_two(change, at) && (people.len() < 2 || keys.len() < 2) {
             against.insert(Reason::SecondSigner);
         }
         if let Change::ElevationGrant(elevation) = change
-            && people.iter().all(|person| **person == elevation.principal)
+            && signers.iter().all(|signer| signer.login.person == elevation.principal)
         {
             against.insert(Reason::SecondSigner);
         }
@@ -202,7 +212,10 @@ impl Model {
                 }
             }
         }
-        people.retain(|person| !self.is_suspended(&Subject::User((*person).clone())));
+        people.retain(|person| {
+            person.iss != writ_model::SERVICE_ACCOUNTS
+                && !self.is_suspended(&Subject::User((*person).clone()))
+        });
         people.into_iter().collect::<BTreeSet<_>>().len() + uncounted.len()
     }
 }

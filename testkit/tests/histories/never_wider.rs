@@ -7,12 +7,18 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use writ_evidence::charter::Change;
-use writ_model::Role;
+use writ_evidence::charter::{Change, CharterState};
+use writ_model::{Principal, Role};
 use writ_policy::Right;
 use writ_testkit::charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step};
 
-use crate::{ASKED_AT, Played, Stage, changes, decide, dice::Dice, on_threads, seeds, steps};
+use crate::{
+    ASKED_AT, Played, Stage,
+    bounds::{self, ACTIONS},
+    changes, decide,
+    dice::Dice,
+    on_threads, seeds, steps,
+};
 
 /// What people lack, and what they can therefore never come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +111,7 @@ impl Class {
     }
 }
 
-/// What they hold, of what the class guards.
+/// What they hold, of what the class guards; and what may be called for them where a class guards all.
 fn held(stage: &Stage, played: &Played, class: Class, who: &Asker) -> BTreeSet<String> {
     let guarded = stage.things.rights().into_iter().filter(|(right, place)| {
         class.guards(right, place.is_some_and(|place| place.as_str() == THEIRS))
@@ -115,7 +121,46 @@ fn held(stage: &Stage, played: &Played, class: Class, who: &Asker) -> BTreeSet<S
     if class == Class::Changes {
         held.extend(played.uses(stage, who));
     }
+    for name in &stage.things.connections {
+        let in_theirs = name.workspace().as_str() == THEIRS;
+        if class.guards(&Right::ConnectionEntitle(name), in_theirs) {
+            let known = played.real.entitlements(name).map(|holders| holders.get(&who.person));
+            let may = |action: &str| {
+                known.is_none_or(|mine| {
+                    mine.is_some_and(|mine| mine.iter().any(|one| one.to_string() == action))
+                })
+            };
+            let mine = ACTIONS.iter().filter(|action| may(action));
+            held.extend(mine.map(|action| format!("{action} by {name}")));
+        }
+    }
     held
+}
+
+/// What people hold now and later, while elevations last and when they are over; and what service accounts do
+/// whose keys are other ones than `before`: whoever enrolled them has them.
+fn all_held(
+    stage: &Stage,
+    played: &Played,
+    class: Class,
+    (people, before): (&[&Login], &CharterState),
+) -> BTreeSet<(Principal, String)> {
+    let enrolled_anew = stage.world.cards.iter().map(|card| &card.login).filter(|login| {
+        let mut accounts = played.real.service_accounts();
+        accounts.any(|account| {
+            account.principal() == login.person
+                && before.service_account(&account.name) != Some(account)
+        })
+    });
+    let mut all = BTreeSet::new();
+    for login in people.iter().copied().chain(enrolled_anew) {
+        for at in [ASKED_AT, ASKED_AT.plus(2), ASKED_AT.plus(2 * 3600)] {
+            let who = played.model.asker(login, at);
+            let held = held(stage, played, class, &who);
+            all.extend(held.into_iter().map(|held| (login.person.clone(), held)));
+        }
+    }
+    all
 }
 
 /// Everybody who lacks what the class lacks, with their logins.
@@ -135,7 +180,11 @@ fn without<'s>(stage: &'s Stage, played: &Played, class: Class) -> Vec<&'s Login
 fn settled(stage: &Stage, dice: &mut Dice, class: Class) -> Played {
     let mut played = Played::begin(stage, dice);
     let owners = [0, 5].map(|card: usize| stage.world.cards[card].login.clone());
-    for change in changes::settling(dice) {
+    let mut settling = changes::settling(dice, &stage.world);
+    // Some are elevated, whose right for a while is one to give, or one that is missed later.
+    let elevated = if dice.one_in(2) { dice.below(3) } else { 0 };
+    settling.extend((0..elevated).map(|_| bounds::elevated(dice)));
+    for change in settling {
         let sign = if played.model.takes_two(&change, ASKED_AT) { 2 } else { 1 };
         let step = signed(&played, change, owners[..sign].to_vec());
         assert_eq!(played.agreed(stage, &step), None, "an owner settles the tenant: {step:?}");
@@ -190,9 +239,8 @@ fn play(stage: &Stage, seed: u64) -> Result<Option<(Class, usize, usize)>, Strin
     if people.is_empty() {
         return Ok(None);
     }
-    let askers: BTreeSet<Asker> =
-        people.iter().map(|login| played.model.asker(login, ASKED_AT)).collect();
-    let before: Vec<_> = askers.iter().map(|who| held(stage, &played, class, who)).collect();
+    let began = played.real.clone();
+    let before = all_held(stage, &played, class, (&people, &began));
 
     let (mut taken, mut refused) = (0, 0);
     let mut steps = Vec::new();
@@ -205,12 +253,10 @@ fn play(stage: &Stage, seed: u64) -> Result<Option<(Class, usize, usize)>, Strin
         steps.push(step.change);
     }
 
-    for (who, before) in askers.iter().zip(before) {
-        let after = held(stage, &played, class, who);
-        if !after.is_subset(&before) {
-            let more: Vec<_> = after.difference(&before).collect();
-            return Err(format!("seed {seed}, {class:?}: {who:?} came by {more:?}\n{steps:#?}"));
-        }
+    let after = all_held(stage, &played, class, (&people, &began));
+    let more: Vec<_> = after.difference(&before).collect();
+    if !more.is_empty() {
+        return Err(format!("seed {seed}, {class:?}: they came by {more:?}\n{steps:#?}"));
     }
     Ok(Some((class, taken, refused)))
 }

@@ -393,12 +393,12 @@ impl CharterState {
             signers.push(signer);
         }
         self.check_possible(&body.change).map_err(|reason| FoldError::Change { seq, reason })?;
-        check_times(&body.change, at).map_err(|reason| FoldError::Change { seq, reason })?;
+        self.check_times(&body.change, at).map_err(|reason| FoldError::Change { seq, reason })?;
         for signer in &signers {
             may.may_append(self, signer.actor(), &body.change)
                 .map_err(|source| FoldError::NotPermitted { seq, source })?;
         }
-        self.check_second(&body.change, &signers)
+        self.check_second(&body.change, &signers, at)
             .map_err(|reason| FoldError::SecondSigner { seq, reason })?;
         let signers = signers.iter().map(|signer| signer.principal().clone()).collect();
         Ok(Judged { signers, change: body.change })
@@ -412,15 +412,5 @@ impl CharterState {
     pub fn check_signer(&self, signer: &VerifiedIdc) -> Result<(), Suspended> {
         self.check_running(&Subject::User(signer.principal().clone()))?;
         self.check_running(&Subject::Key(signer.key().thumbprint()))
-    }
-}
-
-/// Whether what a change says until when is possible at the time that its witness saw it.
-fn check_times(change: &Change, at: UnixTime) -> Result<(), &'static str> {
-    match change {
-        Change::StandingSet(standing) => standing.check(at),
-        Change::ElevationGrant(elevation) => elevation.check_times(at),
-        Change::ServiceAccountSet(account) => account.check_times(at),
-        _ => Ok(()),
     }
 }

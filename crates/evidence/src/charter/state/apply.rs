@@ -15,6 +15,11 @@ use crate::{
     digest::sha256,
 };
 
+/// Seconds that an elevation is kept after its end. Not everybody has all cosignatures of an entry, nor the same
+/// latest time of it; what is decided asks for the time itself, and for an hour nobody has dropped what another's
+/// time still lets count.
+const ELEVATIONS_KEPT_S: u64 = 3600;
+
 impl CharterState {
     /// The state that entry 0 makes.
     pub(super) fn from_genesis(genesis: Genesis, ten: TenantId) -> Self {
@@ -59,7 +64,7 @@ impl CharterState {
     /// Applies a change that was judged; `signed` is absent where root keys signed.
     pub(super) fn apply(&mut self, change: Change, signed: Option<Signed>) {
         if let Some(Signed { at, .. }) = &signed {
-            self.elevations.retain(|_, until| *until > *at);
+            self.elevations.retain(|_, until| until.plus(ELEVATIONS_KEPT_S) > *at);
         }
         match change {
             Change::Genesis(_) => {}

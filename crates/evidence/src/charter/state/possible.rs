@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_model::{Connection, Grantee, HttpCall, Principal, Role, SecretRef};
+use writ_model::{Connection, Grantee, HttpCall, Principal, Role, SecretRef, UnixTime};
 
 use super::CharterState;
 use crate::{
@@ -79,6 +79,23 @@ impl CharterState {
             | Change::PackWithdraw(_)
             | Change::StandingRevoke(_)
             | Change::SubjectRestore(_) => Ok(()),
+        }
+    }
+
+    /// Whether what a change says until when, or ends before its time, is possible at the time that its
+    /// witness saw it.
+    pub(super) fn check_times(&self, change: &Change, at: UnixTime) -> Result<(), &'static str> {
+        match change {
+            Change::StandingSet(standing) => standing.check(at),
+            Change::ElevationGrant(elevation) => elevation.check_times(at),
+            Change::ServiceAccountSet(account) => account.check_times(at),
+            Change::BindingRemove(binding)
+                if !self.bindings.contains(binding)
+                    && self.elevations.get(binding).is_none_or(|until| *until <= at) =>
+            {
+                Err("there is no such binding")
+            }
+            _ => Ok(()),
         }
     }
 
@@ -199,8 +216,8 @@ impl CharterState {
         }
     }
 
-    /// Whether an owner is left among those that `counts`. A group may be empty: only a person keeps a
-    /// tenant from being nobody's.
+    /// Whether an owner is left among those that `counts`. A group may be empty, and the keys of a service
+    /// account end: only a person keeps a tenant from being nobody's.
     fn check_owner_left(
         &self,
         counts: impl Fn(&Binding, &Principal) -> bool,
@@ -209,6 +226,7 @@ impl CharterState {
             Grantee::Principal(owner) => {
                 binding.role == Role::Owner
                     && binding.scope == Scope::Tenant
+                    && !owner.is_service_account()
                     && !self.is_suspended(&Subject::User(owner.clone()))
                     && counts(binding, owner)
             }
