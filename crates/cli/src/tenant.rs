@@ -7,7 +7,7 @@ use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
 use writ_model::{RunnerGroupId, TenantId, UnixTime};
 use writ_policy::Policies;
 
-use crate::{failure::Failure, login, place::Place, session::Session};
+use crate::{charter_snapshot, failure::Failure, login, place::Place, session::Session};
 
 /// A login, its tenant and the charter as it is now.
 pub(crate) struct Tenant {
@@ -15,22 +15,25 @@ pub(crate) struct Tenant {
     pub(crate) session: Session,
     pub(crate) server: Client,
     pub(crate) charter: CharterState,
-    pub(crate) entries: Vec<UnverifiedEntry>,
     pub(crate) named_group: Option<RunnerGroupId>,
 }
 
 impl Tenant {
-    /// Fetches the charter and folds it from the trust anchor; the server is not believed.
+    /// Fetches the charter and folds it from the trust anchor, or from where this folder has folded it before; the
+    /// server is not believed.
     pub(crate) async fn open(place: Place, session: &str) -> Result<Self, Failure> {
         let session = fresh_session(&place, session).await?;
         let server = client(&place, &place.settings.server_url, &session)?;
         let ten = place.settings.tenant;
-        let (charter, entries) = fetch(&server, ten).await?;
+        let kept = charter_snapshot::find(&place);
+        let before = kept.as_ref().map(CharterState::seq);
+        let (charter, _) = fetch(&server, ten, kept).await?;
         if place.settings.head.is_some_and(|head| !charter.knows_head(head.digest)) {
             let cause = "the server's charter does not hold the head of the invitation";
             return Err(Failure::new("charter-behind", cause));
         }
-        Ok(Self { place, session, server, charter, entries, named_group: None })
+        charter_snapshot::keep(&place, &charter, before);
+        Ok(Self { place, session, server, charter, named_group: None })
     }
 
     /// A path below this tenant.
@@ -38,11 +41,17 @@ impl Tenant {
         format!("/v1/tenants/{}{rest}", self.place.settings.tenant)
     }
 
-    /// The charter as it is now, folded anew.
+    /// The charter as it is now, and what has come since.
     pub(crate) async fn fetch_again(
         &self,
     ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
-        fetch(&self.server, self.place.settings.tenant).await
+        fetch(&self.server, self.place.settings.tenant, Some(self.charter.clone())).await
+    }
+
+    /// Every entry, folded anew from entry 0.
+    pub(crate) async fn entries(&self) -> Result<Vec<UnverifiedEntry>, Failure> {
+        let (_, entries) = fetch(&self.server, self.place.settings.tenant, None).await?;
+        Ok(entries)
     }
 
     /// The issuer that is named, or the tenant's only one.
@@ -99,22 +108,27 @@ fn client(place: &Place, origin: &str, session: &Session) -> Result<Client, Fail
         .map_err(|error| Failure::because("http", "cannot set up the HTTP client", &error))
 }
 
+/// Fetches and folds what comes after a state, or everything.
 async fn fetch(
     server: &Client,
     ten: TenantId,
+    mut state: Option<CharterState>,
 ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
     let refused = |error: &FoldError| {
         Failure::because(error.code(), "the server's charter does not fold", error)
     };
     let policies = Policies::built_in()
         .map_err(|error| Failure::because("policies", "cannot fold the charter", &error))?;
-    let mut state: Option<CharterState> = None;
     let mut entries = Vec::new();
     loop {
-        let from = entries.len();
+        let from = state.as_ref().map_or(0, |charter| charter.seq().saturating_add(1));
         let page: CharterPage =
             server.get(&format!("/v1/tenants/{ten}/charter?from={from}")).await?;
         if page.entries.is_empty() {
+            if page.seq.saturating_add(1) < from {
+                let cause = "the server's charter is older than this folder has seen it";
+                return Err(Failure::new("charter-behind", cause));
+            }
             break;
         }
         for entry in &page.entries {

@@ -30,6 +30,6 @@ pub use noun::{
 };
 pub use state::{
     CharterState, ConnectionRecord, FoldError, MayAppend, NotPermitted, PublishedAutomation,
-    StandingRecord,
+    SnapshotError, StandingRecord,
 };
 pub use subject::{Subject, Suspended};

@@ -16,6 +16,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod snapshot;
 mod staleness;
 mod standing;
 mod test_connection;
@@ -57,6 +58,7 @@ pub struct Jail {
     isolation_digest: Digest,
     policies: Policies,
     charter: Option<CharterState>,
+    snapshots: snapshot::UnderWay,
     runs: BTreeMap<RunId, AcceptedRun>,
     proofs: BTreeMap<String, UnixTime>,
     issuer_keys: issuer_keys::KnownKeys,
@@ -106,6 +108,7 @@ impl Jail {
             isolation_digest: sha256(&report),
             policies: Policies::built_in().map_err(|_| StartError::Policies)?,
             charter: None,
+            snapshots: snapshot::UnderWay::default(),
             runs: BTreeMap::new(),
             proofs: BTreeMap::new(),
             issuer_keys: issuer_keys::KnownKeys::default(),
@@ -119,6 +122,10 @@ impl Jail {
             JailRequest::Describe => Ok(self.describe(now)),
             JailRequest::Join { ten, head } => self.join(ten, head, now),
             JailRequest::Charter { entries } => self.fold(&entries),
+            JailRequest::TakeSnapshot { from } => self.take_snapshot(from),
+            JailRequest::ResumeCharter { digest, from, bytes } => {
+                self.resume_charter(digest, from, &bytes)
+            }
             JailRequest::Cosign { candidate } => self.cosign(&candidate, now),
             JailRequest::Checkpoint { size, root, consistency } => {
                 self.sign_tree(size, root, &consistency, now)
@@ -161,6 +168,8 @@ impl Jail {
             isolation: self.isolation.clone(),
             ten: memory.anchor,
             head: memory.head.map(|(_, digest)| digest),
+            charter_seq: self.charter.as_ref().map(CharterState::seq),
+            snapshots: memory.snapshots.clone(),
             statements: memory.statements.len() as u64,
             checkpoint_size: memory.tree.map_or(0, |(size, _)| size),
             attested_at: memory.attested_by_others,

@@ -24,14 +24,15 @@ use writ_evidence::{
     standing::{Counter, CounterEvent},
     statement::{Done, Says, VerifiedStatement},
 };
+use writ_jail_link::SnapshotMark;
 use writ_model::{Digest, Principal, RunId, StandingName, StepId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::approvals::Approvals;
 
-/// The format that this program writes. Format 2 lacks what standing writs have fired; format 1 is that one
-/// without its name. What is in either is in this one.
-const FORMAT: u32 = 3;
+/// The format that this program writes. Format 3 lacks snapshots of the charter, format 2 what standing writs have
+/// fired, too; format 1 is that one without its name. What is in any of them is in this one.
+const FORMAT: u32 = 4;
 
 /// One thing to remember.
 #[derive(Serialize, Deserialize)]
@@ -50,6 +51,8 @@ pub enum Record {
         /// The entry's digest.
         digest: Digest,
     },
+    /// The folded charter was written down; its bytes are the runner's to keep.
+    Snapshot(SnapshotMark),
     /// A writ that was used, until it has expired anyway.
     Used {
         /// The writ's unique id.
@@ -131,6 +134,8 @@ pub struct Memory {
     pub anchor: Option<TenantId>,
     /// Newest charter head folded.
     pub head: Option<(u64, Digest)>,
+    /// The last two snapshots of the charter: the runner may not have the newest.
+    pub snapshots: Vec<SnapshotMark>,
     /// Used writs that have not expired.
     pub used: BTreeMap<String, UnixTime>,
     /// Actions begun and not resumed since.
@@ -298,6 +303,10 @@ impl Memory {
             Record::Anchor(ten) if self.anchor.is_none() => self.anchor = Some(ten),
             Record::Format(_) | Record::Key(_) | Record::Anchor(_) => return None,
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
+            Record::Snapshot(mark) => {
+                let newest_before = self.snapshots.pop();
+                self.snapshots = newest_before.into_iter().chain([mark]).collect();
+            }
             Record::Used { jti, until, by, attests } => {
                 self.used.insert(jti, until);
                 self.note_signer(by, attests);

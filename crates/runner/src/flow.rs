@@ -26,7 +26,7 @@ use writ_jail_link::{JailReply, JailRequest, OpenRun, Refused, ReopenRun, Resume
 use writ_model::{AutomationName, Digest, RunId, StepId};
 
 use crate::{
-    approvals,
+    approvals, charter,
     jail_client::JailError,
     test_connection,
     wiring::{Parts, RunnerError},
@@ -35,16 +35,9 @@ use crate::{
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How often a charter that is lost here is asked for before open runs are taken up.
-const FETCHES: u32 = 3;
-
-/// Brings the jail up to the charter that is kept here, then takes up every open run.
+/// Brings the jail up to the charter, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
-    let entries = parts.charter.entries();
-    if !entries.is_empty() {
-        parts.jail.ask(JailRequest::Charter { entries }).await?;
-    }
-    fetch_what_is_lost(parts).await?;
+    charter::take_up(parts).await?;
     parts
         .engine
         .recover(async |open| {
@@ -62,46 +55,6 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             }
         })
         .await?;
-    Ok(())
-}
-
-/// Fetches the charter as far as the jail has seen it, where the copy here was lost or damaged: until then the
-/// jail decides nothing, not even whether open runs go on.
-async fn fetch_what_is_lost(parts: &Arc<Parts>) -> Result<(), RunnerError> {
-    let route = format!("/v1/tenants/{}/runner/take", parts.ten);
-    for _ in 0..FETCHES {
-        let described = parts.jail.describe().await?;
-        let state = parts.charter.state();
-        let knows = |head| state.as_ref().is_some_and(|state| state.knows_head(head));
-        if described.head.is_none_or(knows) {
-            return Ok(());
-        }
-        tracing::info!("the charter here is older than the jail has seen; it is fetched");
-        let take = Take {
-            charter_seq: state.as_ref().map(|state| state.seq()),
-            checkpoint_size: described.checkpoint_size,
-            attested_at: described.attested_at,
-            testing: Vec::new(),
-        };
-        match parts.server.post::<_, RunnerTasks>(&route, &take).await {
-            // Every other task is given again.
-            Ok(RunnerTasks { tasks }) => {
-                for task in tasks {
-                    if let RunnerTask::Charter { entries } = task {
-                        fold(parts, entries).await;
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::warn!(code = error.code(), "the control plane does not answer");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
-    tracing::error!(
-        code = "charter-behind",
-        "the control plane serves no charter as new as the jail has seen"
-    );
     Ok(())
 }
 
@@ -134,7 +87,7 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
 
 async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
     match task {
-        RunnerTask::Charter { entries } => fold(parts, entries).await,
+        RunnerTask::Charter { entries } => charter::fold(parts, entries).await,
         RunnerTask::Cosign { candidate } => cosign(parts, *candidate).await,
         RunnerTask::Checkpoint { size, root, consistency } => {
             sign_tree(parts, size, root, consistency).await;
@@ -145,20 +98,6 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
         RunnerTask::Resume { run, writ, idc } => resume(parts, run, writ, idc).await,
         RunnerTask::Cancel { run, writ, idc } => cancel(parts, run, writ, idc).await,
         RunnerTask::Approve { run, writ, idc } => approvals::answer(parts, run, writ, idc).await,
-    }
-}
-
-async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
-    if let Err(error) = parts.charter.take(&entries) {
-        let code = error.code();
-        tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
-        tokio::time::sleep(RETRY).await;
-        return;
-    }
-    let entries = parts.charter.entries();
-    if let Err(error) = parts.jail.ask(JailRequest::Charter { entries }).await {
-        let code = error.code();
-        tracing::error!(code, error = %error, "the jail does not fold the charter");
     }
 }
 

@@ -203,13 +203,15 @@ async fn build(
     let identity = Identity::load_or_create(&config.data.join("runner-keys.json"))?;
     let jail = Arc::new(JailClient::new(jail));
     let described = jail.describe().await?;
+    let snapshots = described.snapshots;
     let IsolationReport { mode, uid_shared, .. } = described.isolation;
     tracing::info!(isolation = %mode, uid_shared, "jail started");
     jail.ask(JailRequest::Join { ten: config.ten, head: config.head }).await?;
     let server = Arc::new(client(&config.server_url, &identity, config.ca.as_deref())?);
     let policies = Policies::built_in().map_err(RunnerError::Policies)?;
     let charter =
-        Arc::new(CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies)?);
+        CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies, &snapshots)?;
+    let charter = Arc::new(charter);
     let content =
         Arc::new(ContentCache::new(config.data.join("content"), Arc::clone(&server), config.ten));
     let news = Arc::new(Notify::new());

@@ -2,7 +2,7 @@
 //!
 //! [`CharterState::found`] takes entry 0, [`CharterState::append`] each later one,
 //! [`CharterState::admit`] judges a candidate as a witness does. A state can't be deserialised:
-//! whoever wants one folds the entries.
+//! whoever wants one folds the entries, or takes up the very bytes that it made of one before (`snapshot`).
 //!
 //! Read: here what is asked of an entry, in order; `possible` (does what it refers to exist),
 //! `guard` (does it take a second signer), `apply` (what it changes), `read` (what a state says).
@@ -11,9 +11,11 @@ mod apply;
 mod guard;
 mod possible;
 mod read;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use writ_model::{
     Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName, Principal,
     RunnerId, StandingName, TenantId, UnixTime, WorkspaceName,
@@ -30,6 +32,8 @@ use crate::{
     key::PublicKey,
     standing::StandingWrit,
 };
+
+pub use snapshot::SnapshotError;
 
 /// Who may append what. `policy` implements it; the fold asks it under the state before.
 pub trait MayAppend {
@@ -57,7 +61,8 @@ pub struct NotPermitted {
 }
 
 /// A connection as the charter holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionRecord {
     /// Its definition.
     pub connection: Connection,
@@ -66,7 +71,8 @@ pub struct ConnectionRecord {
 }
 
 /// An automation as the charter holds it, with who published it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PublishedAutomation {
     /// Name, bundle and footprint.
     pub automation: Automation,
@@ -75,7 +81,8 @@ pub struct PublishedAutomation {
 }
 
 /// A standing writ as the charter holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StandingRecord {
     /// What it says.
     pub standing: StandingWrit,

@@ -52,10 +52,20 @@ impl Jail {
             .ok_or_else(|| Refusing::unsigned("no-anchor", "the jail has joined no tenant"))?;
         let folded = entries.iter().try_for_each(|entry| self.fold_one(entry, ten));
         // Whatever was folded counts, also before an entry that was not.
+        self.note_standing();
+        folded?;
+        self.reached()
+    }
+
+    /// What the folded charter grants starts to count.
+    pub(super) fn note_standing(&mut self) {
         for record in self.charter.iter().flat_map(CharterState::standing_writs) {
             self.state.granted(record.standing.name.clone(), record.since);
         }
-        folded?;
+    }
+
+    /// How far the charter is folded; refused if it is another than this jail has seen.
+    pub(super) fn reached(&mut self) -> Result<JailReply, Refusing> {
         let charter = self
             .charter
             .as_ref()

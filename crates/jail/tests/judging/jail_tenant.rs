@@ -239,9 +239,19 @@ impl JailTenant {
         }
     }
 
+    /// The newest entry.
+    pub(crate) fn newest(&self) -> UnverifiedEntry {
+        self.entries.last().unwrap().clone()
+    }
+
+    /// The jail dies, and its next life is shown nothing yet.
+    pub(crate) fn restart_without_charter(&mut self) {
+        self.jail = start(self.file.as_file());
+    }
+
     /// The jail dies, and its next life is shown the charter.
     pub(crate) fn restart(&mut self) {
-        self.jail = start(self.file.as_file());
+        self.restart_without_charter();
         let entries = self.entries.clone();
         ask(&mut self.jail, JailRequest::Charter { entries }).unwrap();
     }

@@ -4,4 +4,5 @@
 
 mod approvals;
 mod jail_tenant;
+mod snapshots;
 mod standing;

@@ -79,6 +79,7 @@ embed! {
     "charter-roots",
     "charter-second-signer",
     "charter-seq-signed",
+    "charter-snapshot",
     "charter-stale",
     "charter-tenant",
     "charter-witness",

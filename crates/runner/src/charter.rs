@@ -1,0 +1,149 @@
+//! How the jail gets the charter: from the snapshot that it made, then the entries after it, a page at a time.
+//!
+//! In: what is kept here, and what the control plane gives. Out: a jail that has folded as much.
+//!
+//! Invariant: what the jail is shown is durable here first.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use writ_api::{RunnerTask, RunnerTasks, Take};
+use writ_evidence::charter::UnverifiedEntry;
+use writ_jail_link::{JailReply, JailRequest, SnapshotPage};
+use writ_model::limits::SNAPSHOT_PAGE;
+
+use crate::{
+    charter_cache::Kept,
+    jail_client::JailError,
+    wiring::{Parts, RunnerError},
+};
+
+/// How long to wait after the control plane could not be reached.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How often the control plane is asked for a charter that is lost here and does not answer.
+const FETCHES: u32 = 3;
+
+/// Brings the jail up to the charter that is kept here, and fetches what is lost.
+pub(crate) async fn take_up(parts: &Parts) -> Result<(), RunnerError> {
+    if let Some(kept) = parts.charter.found_snapshot()
+        && let Err(error) = resume(parts, kept).await
+    {
+        tracing::warn!(code = error.code(), error = %error, "the jail folds the charter anew");
+    }
+    let from = parts.jail.describe().await?.charter_seq;
+    show(parts).await?;
+    if let Some(state) = parts.charter.state() {
+        tracing::info!(charter.seq = state.seq(), charter.snapshot = from, "charter taken up");
+    }
+    fetch_what_is_lost(parts).await
+}
+
+/// Brings the jail its own snapshot.
+async fn resume(parts: &Parts, kept: Kept) -> Result<(), JailError> {
+    let Kept { digest, bytes } = kept;
+    let mut from = 0;
+    for page in bytes.chunks(SNAPSHOT_PAGE) {
+        let bytes = URL_SAFE_NO_PAD.encode(page);
+        parts.jail.ask(JailRequest::ResumeCharter { digest, from, bytes }).await?;
+        from += page.len() as u64;
+    }
+    Ok(())
+}
+
+/// Shows the jail what it has not folded of the charter that is kept here.
+async fn show(parts: &Parts) -> Result<(), RunnerError> {
+    loop {
+        let folded = parts.jail.describe().await?.charter_seq;
+        let entries = parts.charter.page(folded.map_or(0, |seq| seq.saturating_add(1)))?;
+        if entries.is_empty() {
+            break;
+        }
+        parts.jail.ask(JailRequest::Charter { entries }).await?;
+    }
+    if parts.charter.wants_snapshot()
+        && let Err(error) = write_down(parts).await
+    {
+        tracing::warn!(code = error.code(), error = %error, "no snapshot of the charter is kept");
+    }
+    Ok(())
+}
+
+/// Keeps what the jail writes down of the charter, so that the next start folds only what comes after.
+async fn write_down(parts: &Parts) -> Result<(), RunnerError> {
+    let mut bytes = Vec::new();
+    loop {
+        let from = bytes.len() as u64;
+        let JailReply::Snapshot(SnapshotPage { of, bytes: page }) =
+            parts.jail.ask(JailRequest::TakeSnapshot { from }).await?
+        else {
+            return Err(JailError::Unexpected.into());
+        };
+        let page = URL_SAFE_NO_PAD.decode(page).map_err(|_| JailError::Unexpected)?;
+        bytes.extend(&page);
+        let whole = bytes.len() as u64 >= of.length;
+        if whole {
+            return Ok(parts.charter.keep(of, &bytes)?);
+        }
+        if page.is_empty() {
+            return Err(JailError::Unexpected.into());
+        }
+    }
+}
+
+/// Fetches the charter as far as the jail has seen it, where the copy here was lost or damaged: until then the
+/// jail decides nothing, not even whether open runs go on.
+async fn fetch_what_is_lost(parts: &Parts) -> Result<(), RunnerError> {
+    let route = format!("/v1/tenants/{}/runner/take", parts.ten);
+    let mut failures = 0;
+    while failures < FETCHES {
+        let described = parts.jail.describe().await?;
+        let state = parts.charter.state();
+        let knows = |head| state.as_ref().is_some_and(|state| state.knows_head(head));
+        if described.head.is_none_or(knows) {
+            return Ok(());
+        }
+        tracing::info!("the charter here is older than the jail has seen; it is fetched");
+        let before = state.as_ref().map(|state| state.seq());
+        let take = Take {
+            charter_seq: before,
+            checkpoint_size: described.checkpoint_size,
+            attested_at: described.attested_at,
+            testing: Vec::new(),
+        };
+        match parts.server.post::<_, RunnerTasks>(&route, &take).await {
+            // Every other task is given again.
+            Ok(RunnerTasks { tasks }) => {
+                for task in tasks {
+                    if let RunnerTask::Charter { entries } = task {
+                        fold(parts, entries).await;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code(), "the control plane does not answer");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        // A long charter comes in pages: what counts is that none of them brings anything.
+        failures += u32::from(parts.charter.state().map(|state| state.seq()) == before);
+    }
+    tracing::error!(
+        code = "charter-behind",
+        "the control plane serves no charter as new as the jail has seen"
+    );
+    Ok(())
+}
+
+/// Takes entries of the control plane's, first here and then into the jail.
+pub(crate) async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
+    if let Err(error) = parts.charter.take(&entries) {
+        let code = error.code();
+        tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
+        tokio::time::sleep(RETRY).await;
+    }
+    if let Err(error) = show(parts).await {
+        let code = error.code();
+        tracing::error!(code, error = %error, "the jail does not fold the charter");
+    }
+}
