@@ -30,6 +30,6 @@ pub use noun::{
 };
 pub use state::{
     CharterState, ConnectionRecord, FoldError, MayAppend, NotPermitted, PublishedAutomation,
-    SnapshotError, StandingRecord,
+    RootFork, SnapshotError, StandingRecord,
 };
 pub use subject::{Subject, Suspended};

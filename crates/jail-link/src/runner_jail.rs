@@ -113,6 +113,12 @@ pub enum JailRequest {
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
     MayRead(Box<MayRead>),
+    /// Look at what this jail's key has signed, as the control plane kept it: a jail that does not remember it was
+    /// restored or copied, and stops. Answered by [`JailReply::Done`].
+    Shown {
+        /// A compact statement.
+        statement: String,
+    },
     /// The jail's statements after this number. Answered by [`JailReply::Statements`].
     Statements {
         /// The newest number that the runner has.
@@ -356,6 +362,9 @@ pub struct Refused {
     /// Compact `refusal+jwt`, if it belongs on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    /// Whether the jail has stopped: it refuses everything from now on, and says nothing of what was asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// A snapshot of the charter that a jail has made.
@@ -392,6 +401,9 @@ pub struct Described {
     pub ten: Option<TenantId>,
     /// The charter head that its state file remembers.
     pub head: Option<Digest>,
+    /// Why it has stopped, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Refused>,
     /// The number of the newest charter entry that it has folded since it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charter_seq: Option<u64>,

@@ -377,6 +377,12 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
             tracing::info!(code = refusal.code, reason = refusal.reason, "refused by the jail");
             Ok(())
         }
+        Says::Forked(forked) => {
+            let seq = forked.fork.seq;
+            let code = "jail-frozen";
+            tracing::error!(code, runner.id = %runner, seq, "root keys signed two changes of one number");
+            Ok(())
+        }
         Says::Receipt(_) | Says::Tested(_) => Ok(()),
     }
 }

@@ -5,9 +5,11 @@
 //! whoever wants one folds the entries, or takes up the very bytes that it made of one before (`snapshot`).
 //!
 //! Read: here what is asked of an entry, in order; `possible` (does what it refers to exist),
-//! `guard` (does it take a second signer), `apply` (what it changes), `read` (what a state says).
+//! `guard` (does it take a second signer), `apply` (what it changes), `fork` (did root keys say two things), `read`
+//! (what a state says).
 
 mod apply;
+mod fork;
 mod guard;
 mod possible;
 mod read;
@@ -33,6 +35,8 @@ use crate::{
     standing::StandingWrit,
 };
 
+use fork::RootEntry;
+pub use fork::RootFork;
 pub use snapshot::SnapshotError;
 
 /// Who may append what. `policy` implements it; the fold asks it under the state before.
@@ -120,6 +124,8 @@ pub struct CharterState {
     /// When a witness last saw a change fresh; root keys' changes carry no time.
     attested_at: Option<UnixTime>,
     suspended: BTreeSet<Subject>,
+    /// What root keys signed after entry 0, by number.
+    root_entries: BTreeMap<u64, RootEntry>,
 }
 
 /// Why an entry does not extend a charter.
@@ -249,6 +255,7 @@ impl CharterState {
     ) -> Result<(), FoldError> {
         let UnverifiedEntry::Writ { cosignatures, .. } = entry else {
             let change = self.judge_root(entry)?;
+            self.note_rooted(entry);
             self.apply(change, None);
             self.advance(entry);
             return Ok(());
@@ -346,6 +353,14 @@ impl CharterState {
     ) -> Result<CosignatureClaims, FoldError> {
         self.judge(entry, TokenKeys::Fetched(keys), now, may)?;
         Ok(self.cosignature(entry, now))
+    }
+
+    /// Whether a key has signed, as a witness does, that an entry is the next one.
+    #[must_use]
+    pub fn is_cosigned_by(&self, entry: &UnverifiedEntry, key: &PublicKey) -> bool {
+        let UnverifiedEntry::Writ { cosignatures, .. } = entry else { return false };
+        let expected = |at| self.cosignature(entry, at);
+        check_cosignatures(cosignatures, std::iter::once(key), 1, expected).is_ok()
     }
 
     fn cosignature(&self, entry: &UnverifiedEntry, at: UnixTime) -> CosignatureClaims {

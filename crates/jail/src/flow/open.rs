@@ -332,7 +332,7 @@ impl Jail {
     pub(super) fn own_acceptance(&self, compact: &str) -> Result<Acceptance, Refusing> {
         match &self.own_statement(compact)?.statement().says {
             Says::Acceptance(acceptance) => Ok(acceptance.clone()),
-            Says::Refusal(_) | Says::Receipt(_) | Says::Tested(_) => {
+            Says::Refusal(_) | Says::Receipt(_) | Says::Tested(_) | Says::Forked(_) => {
                 Err(Refusing::signed("acceptance-foreign", "the statement is no acceptance"))
             }
         }

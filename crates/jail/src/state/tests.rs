@@ -11,13 +11,16 @@ use crate::flow::Jail;
 /// Written by an earlier version; see `tests/fixtures/README.md`.
 const BEFORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-1");
 const FORMAT_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-2");
+const FORMAT_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-3");
 const NAMED: &str = "[{\"format\":4}]\n";
 
 #[test]
 fn a_file_of_a_version_before_keeps_everything_and_is_named_once() {
-    for (before, head, tree, counts) in
-        [(BEFORE, 4, 10, [4, 3, 1, 1, 1]), (FORMAT_2, 4, 15, [4, 6, 2, 2, 2])]
-    {
+    for (before, head, tree, counts) in [
+        (BEFORE, 4, 10, [4, 3, 1, 1, 1]),
+        (FORMAT_2, 4, 15, [4, 6, 2, 2, 2]),
+        (FORMAT_3, 5, 12, [5, 4, 1, 1, 2]),
+    ] {
         let (_folder, path) = copy_of(before);
 
         for _ in 0..2 {

@@ -19,7 +19,7 @@ use writ_model::{
     TenantId, UnixTime, WorkspaceName,
 };
 
-use super::{CharterState, ConnectionRecord, PublishedAutomation, StandingRecord};
+use super::{CharterState, ConnectionRecord, PublishedAutomation, RootEntry, StandingRecord};
 use crate::{
     charter::{
         Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, Subject, WitnessQuorum, Workspace,
@@ -132,6 +132,8 @@ struct Folded {
     signed_at: BTreeMap<Principal, UnixTime>,
     attested_at: Option<UnixTime>,
     suspended: BTreeSet<Subject>,
+    #[serde(with = "pairs")]
+    root_entries: BTreeMap<u64, RootEntry>,
 }
 
 /// Maps as lists of pairs, since JSON's own keys are text.
