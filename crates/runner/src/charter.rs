@@ -21,11 +21,25 @@ use crate::{
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Most refused entries of one answer that the jail looks at.
+const ROOTED_MAX: usize = 16;
+
 /// How often the control plane is asked for a charter that is lost here and does not answer.
 const FETCHES: u32 = 3;
 
 /// Brings the jail up to the charter that is kept here, and fetches what is lost.
 pub(crate) async fn take_up(parts: &Parts) -> Result<(), RunnerError> {
+    match bring_up(parts).await {
+        // It says so itself, for as long as this runner lives.
+        Err(RunnerError::Jail(JailError::Stopped(_))) => Ok(()),
+        brought => brought,
+    }
+}
+
+async fn bring_up(parts: &Parts) -> Result<(), RunnerError> {
+    if let Some(stopped) = parts.jail.describe().await?.stopped {
+        return Err(JailError::Stopped(stopped).into());
+    }
     if let Some(kept) = parts.charter.found_snapshot()
         && let Err(error) = resume(parts, kept).await
     {
@@ -140,10 +154,27 @@ pub(crate) async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
     if let Err(error) = parts.charter.take(&entries) {
         let code = error.code();
         tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
+        show_rooted(parts, entries).await;
         tokio::time::sleep(RETRY).await;
     }
     if let Err(error) = show(parts).await {
         let code = error.code();
         tracing::error!(code, error = %error, "the jail does not fold the charter");
+    }
+}
+
+/// Shows the jail what root keys signed and this runner does not fold: it may be proof of a fork.
+async fn show_rooted(parts: &Parts, entries: Vec<UnverifiedEntry>) {
+    let known = parts.charter.state();
+    let refused = entries.into_iter().filter(|entry| {
+        let folded = known.as_ref().is_some_and(|state| state.knows_head(entry.digest()));
+        matches!(entry, UnverifiedEntry::Roots { .. }) && !folded
+    });
+    for entry in refused.take(ROOTED_MAX) {
+        let entries = vec![entry];
+        if let Err(error) = parts.jail.ask(JailRequest::Charter { entries }).await {
+            let code = error.code();
+            tracing::warn!(code, error = %error, "the jail does not fold it, either");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Invariants:
 //! * a run is journalled before its acceptance is reported, so none is lost;
+//! * a jail that has stopped is given nothing more: its statements are delivered, and its runs stay where they are;
 //! * tasks are done one after another; runs go on side by side in the engine, and tests of
 //!   connections beside them (`test_connection`).
 
@@ -34,10 +35,16 @@ use crate::{
 
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
+/// How often it is said that the jail has stopped.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Brings the jail up to the charter, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
     charter::take_up(parts).await?;
+    if parts.jail.describe().await?.stopped.is_some() {
+        // Its statements are delivered; every run stays where it is.
+        return Ok(());
+    }
     parts
         .engine
         .recover(async |open| {
@@ -63,6 +70,11 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
     let route = format!("/v1/tenants/{}/runner/take", parts.ten);
     loop {
         let Ok(described) = parts.jail.describe().await else { return };
+        if let Some(Refused { code, reason, .. }) = described.stopped {
+            tracing::error!(code, reason, "the jail has stopped: nothing runs, and nothing is witnessed");
+            tokio::time::sleep(SAY_AGAIN).await;
+            continue;
+        }
         let take = Take {
             charter_seq: parts.charter.state().map(|state| state.seq()),
             checkpoint_size: described.checkpoint_size,
@@ -180,7 +192,7 @@ impl From<JailError> for StartFailure {
             JailError::TooLong => {
                 refused("order-too-long", "the order is longer than the link allows")
             }
-            JailError::Gone | JailError::Unexpected => Self::Later,
+            JailError::Gone | JailError::Unexpected | JailError::Stopped(_) => Self::Later,
         }
     }
 }
