@@ -350,6 +350,7 @@ impl Stage {
             }
             ServerOperation::PutContent => serde_json::to_value(content()),
             ServerOperation::RunnerTake => serde_json::to_value(Take {
+                statements: None,
                 attested_at: None,
                 charter_seq: None,
                 checkpoint_size: 0,

@@ -15,6 +15,7 @@ use writ_model::limits::SNAPSHOT_PAGE;
 use crate::{
     charter_cache::Kept,
     jail_client::JailError,
+    report,
     wiring::{Parts, RunnerError},
 };
 
@@ -123,14 +124,17 @@ async fn fetch_what_is_lost(parts: &Parts) -> Result<(), RunnerError> {
             charter_seq: before,
             checkpoint_size: described.checkpoint_size,
             attested_at: described.attested_at,
+            statements: Some(described.statements),
             testing: Vec::new(),
         };
         match parts.server.post::<_, RunnerTasks>(&route, &take).await {
             // Every other task is given again.
             Ok(RunnerTasks { tasks }) => {
                 for task in tasks {
-                    if let RunnerTask::Charter { entries } = task {
-                        fold(parts, entries).await;
+                    match task {
+                        RunnerTask::Charter { entries } => fold(parts, entries).await,
+                        RunnerTask::Shown { statement } => report::show(parts, statement).await,
+                        _ => {}
                     }
                 }
             }

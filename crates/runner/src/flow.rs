@@ -1,6 +1,6 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
+//! `take → charter | shown | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
@@ -29,12 +29,14 @@ use writ_model::{AutomationName, Digest, RunId, StepId};
 use crate::{
     approvals, charter,
     jail_client::JailError,
-    test_connection,
+    report, test_connection,
     wiring::{Parts, RunnerError},
 };
 
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
+/// What a jail says of a run that another jail accepted.
+const FOREIGN: &str = "acceptance-foreign";
 /// How often it is said that the jail has stopped.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
@@ -54,6 +56,10 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             };
             match parts.jail.ask(JailRequest::ReopenRun(Box::new(reopen))).await {
                 Ok(_) => Ok(()),
+                // Its jail is gone: this runner was restored, or enrolled anew.
+                Err(JailError::Refused(refused)) if refused.code == FOREIGN => {
+                    Err(Refusal::Held { code: refused.code, reason: refused.reason })
+                }
                 // A charter that is behind is on its way: that is no word about the run.
                 Err(JailError::Refused(refused)) if refused.code != "charter-behind" => {
                     Err(Refusal::Refused { code: refused.code, reason: refused.reason })
@@ -71,7 +77,11 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
     loop {
         let Ok(described) = parts.jail.describe().await else { return };
         if let Some(Refused { code, reason, .. }) = described.stopped {
-            tracing::error!(code, reason, "the jail has stopped: nothing runs, and nothing is witnessed");
+            tracing::error!(
+                code,
+                reason,
+                "the jail has stopped: nothing runs, and nothing is witnessed"
+            );
             tokio::time::sleep(SAY_AGAIN).await;
             continue;
         }
@@ -79,6 +89,7 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
             charter_seq: parts.charter.state().map(|state| state.seq()),
             checkpoint_size: described.checkpoint_size,
             attested_at: described.attested_at,
+            statements: Some(described.statements),
             testing: parts.testing.writs(),
         };
         match parts.server.post::<_, RunnerTasks>(&route, &take).await {
@@ -100,6 +111,7 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
 async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
     match task {
         RunnerTask::Charter { entries } => charter::fold(parts, entries).await,
+        RunnerTask::Shown { statement } => report::show(parts, statement).await,
         RunnerTask::Cosign { candidate } => cosign(parts, *candidate).await,
         RunnerTask::Checkpoint { size, root, consistency } => {
             sign_tree(parts, size, root, consistency).await;

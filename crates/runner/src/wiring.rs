@@ -66,6 +66,11 @@ pub enum RunnerError {
     /// The jail refused or ended.
     #[error("the jail is not usable")]
     Jail(#[from] JailError),
+    /// A runner is to be enrolled anew, and its jail has joined a tenant.
+    #[error(
+        "the jail has joined a tenant: move its `state` file away first, or leave `--anew` out"
+    )]
+    JailInUse,
     /// The charter can't be kept.
     #[error("the charter is not usable")]
     Charter(#[from] CharterCacheError),
@@ -123,7 +128,7 @@ fn data_folder(config: &Config) -> Result<(), RunnerError> {
         .map_err(|source| RunnerError::Data { path: config.data.clone(), source })
 }
 
-/// Asks the jail who it is, for a charter that is to enroll this runner.
+/// Asks the jail who it is, for a charter that is to enroll this runner; `anew`, with another id and other keys.
 ///
 /// # Errors
 ///
@@ -131,10 +136,11 @@ fn data_folder(config: &Config) -> Result<(), RunnerError> {
 pub async fn enrollment(
     data: &std::path::Path,
     jail: &Launch,
+    anew: bool,
 ) -> Result<RunnerEnrollment, RunnerError> {
     std::fs::create_dir_all(data)
         .map_err(|source| RunnerError::Data { path: data.to_owned(), source })?;
-    let identity = Identity::load_or_create(&data.join("runner-keys.json"))?;
+    let mut identity = Identity::load_or_create(&data.join("runner-keys.json"))?;
     let (channel, _cells, child) = tokio::task::block_in_place(|| launch_jail(jail))?;
     let client = JailClient::new(channel);
     let described = client.describe().await;
@@ -143,7 +149,15 @@ pub async fn enrollment(
         tokio::task::block_in_place(|| child.wait())
             .map_err(|source| LaunchError::Spawn { path: jail.executable.clone(), source })?;
     }
-    Ok(identity.enrollment(described?.jail_key)?)
+    let described = described?;
+    if anew {
+        // The keys of a runner that works are not thrown away.
+        if described.ten.is_some() {
+            return Err(RunnerError::JailInUse);
+        }
+        identity.renew()?;
+    }
+    Ok(identity.enrollment(described.jail_key)?)
 }
 
 /// Runs until `stop` resolves, or the jail or a launcher ends.

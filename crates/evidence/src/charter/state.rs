@@ -318,7 +318,7 @@ impl CharterState {
     ///
     /// # Errors
     ///
-    /// [`FoldError`]: not the next, too few signatures, or not a root-class change.
+    /// [`FoldError`]: not the next, too few signatures, or not a change that root keys may sign.
     pub fn judge_root(&self, entry: &UnverifiedEntry) -> Result<Change, FoldError> {
         let seq = self.next();
         let refused = |source| FoldError::Entry { seq, source };
@@ -332,8 +332,8 @@ impl CharterState {
         }
         let needed = usize::from(self.roots.threshold);
         check_roots(text, signatures, &self.roots.keys, needed).map_err(refused)?;
-        if !body.change.is_root_class() {
-            return Err(impossible("root keys sign root-class changes only"));
+        if !body.change.may_be_rooted() {
+            return Err(impossible("root keys sign root-class changes and enrollments only"));
         }
         self.check_possible(&body.change).map_err(impossible)?;
         Ok(body.change)

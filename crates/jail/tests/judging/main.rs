@@ -6,3 +6,4 @@ mod approvals;
 mod jail_tenant;
 mod snapshots;
 mod standing;
+mod stops;

@@ -3,7 +3,7 @@
 //! In: an entry that a state did not fold. Out: whether it and the entry of that number are a fork.
 //!
 //! Invariants:
-//! * both are root-class changes after the same entry, each with as many valid signatures as the root keys of then asked
+//! * both are changes that root keys may sign, after the same entry, each with as many valid signatures as the root keys of then asked
 //!   for: what too few signed, and what lost its number to a person's change, is none;
 //! * whoever shows the second one needs no other proof, however much later.
 //!
@@ -53,7 +53,7 @@ impl CharterState {
         let UnverifiedEntry::Roots { body: text, signatures } = entry else { return None };
         let EntryBody { seq, prev, change } = entry.body().ok()?;
         let (known, second) = (self.root_entries.get(&seq)?, entry.digest());
-        if prev != Some(known.prev) || second == known.digest || !change.is_root_class() {
+        if prev != Some(known.prev) || second == known.digest || !change.may_be_rooted() {
             return None;
         }
         let RootKeys { keys, threshold } = &known.roots;
