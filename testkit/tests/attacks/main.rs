@@ -30,6 +30,7 @@ mod insiders;
 mod protocol;
 mod reads;
 mod standing;
+mod stops;
 mod switches;
 mod writs;
 
@@ -68,6 +69,7 @@ fn themes() -> Vec<Theme> {
         credentials::theme(),
         charter::theme(),
         history::theme(),
+        stops::theme(),
         approvals::theme(),
         switches::theme(),
         standing::theme(),
