@@ -49,6 +49,8 @@ fn a_runner_without_its_jails_state_enrolls_anew_and_its_open_runs_come_up_suspe
         serde_json::from_str(&world.writ(&["--json", "runners", "list"]).unwrap()).unwrap();
     let old = runners[0]["id"].as_str().unwrap().to_owned();
     let run = world.writ(&["run", "start", "lab/waits"]).unwrap().trim().to_owned();
+    let before = world.writ(&["run", "start", "lab/greets", "--wait"]).unwrap();
+    assert!(before.contains("hello"), "{before}");
     until("the run does not start", || shown(&world, &run)["phase"] == "running");
     world.stop_dev().unwrap();
 
@@ -80,6 +82,13 @@ fn a_runner_without_its_jails_state_enrolls_anew_and_its_open_runs_come_up_suspe
     let ran = world.writ(&["run", "start", "lab/greets", "--wait"]).unwrap();
     assert!(ran.contains("hello"), "{ran}");
     assert_eq!(shown(&world, &run)["phase"], "suspended");
+    // What was done before is still read, by those who may.
+    let listed: Value =
+        serde_json::from_str(&world.writ(&["--json", "runs", "list"]).unwrap()).unwrap();
+    let greeted = |row: &&Value| row["automation"] == "lab/greets";
+    let first = listed.as_array().unwrap().iter().rfind(greeted).unwrap();
+    let output = world.writ(&["runs", "output", first["run"].as_str().unwrap()]);
+    assert!(output.unwrap().contains("hello"));
     until("the log does not hold", || {
         world.writ(&["audit", "export", "audit"]).unwrap();
         world.writ(&["audit", "verify", "audit"]).is_ok()

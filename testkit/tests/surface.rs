@@ -173,7 +173,7 @@ fn expected_of_link(operation: LinkOperation) -> Row {
         ]
     };
     match operation {
-        LinkOperation::Hello => row((403, "charter-not-next"), (204, "")),
+        LinkOperation::Hello => row((403, "charter-not-next"), (200, "")),
         // The link serves one tenant, which no path names: elsewhere is here.
         LinkOperation::Take => row(HELD, HELD),
         LinkOperation::Reply => row((204, ""), (204, "")),

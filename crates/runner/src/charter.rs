@@ -113,6 +113,9 @@ async fn fetch_what_is_lost(parts: &Parts) -> Result<(), RunnerError> {
     let mut failures = 0;
     while failures < FETCHES {
         let described = parts.jail.describe().await?;
+        if let Some(stopped) = described.stopped {
+            return Err(JailError::Stopped(stopped).into());
+        }
         let state = parts.charter.state();
         let knows = |head| state.as_ref().is_some_and(|state| state.knows_head(head));
         if described.head.is_none_or(knows) {

@@ -38,7 +38,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What a jail says of a run that another jail accepted.
 const FOREIGN: &str = "acceptance-foreign";
 /// How often it is said that the jail has stopped.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
+const SAY_AGAIN: Duration = Duration::from_mins(1);
 
 /// Brings the jail up to the charter, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {

@@ -150,9 +150,9 @@ fn restores() -> Vec<Attack> {
             evidence: Evidence::Log,
             run: |setting| {
                 let mut own = Own::start(setting, "restored")?;
-                own.restart(|folder| backup(folder))?;
+                own.restart(backup)?;
                 own.run()?;
-                own.restart(|folder| restore(folder))?;
+                own.restart(restore)?;
                 own.says("jail-outdated")?;
                 // No restart takes it back.
                 own.restart(|_| Ok(()))?;
@@ -168,7 +168,7 @@ fn restores() -> Vec<Attack> {
             evidence: Evidence::Log,
             run: |setting| {
                 let mut own = Own::start(setting, "restored-in-secret")?;
-                own.restart(|folder| backup(folder))?;
+                own.restart(backup)?;
                 own.world.writ(&["workspace", "set", "later"])?;
                 own.relay.plot(|asked, answer| {
                     if asked.path.ends_with("/runner/take")
@@ -178,7 +178,7 @@ fn restores() -> Vec<Attack> {
                         answer.body = serde_json::to_vec(&given).unwrap_or_default();
                     }
                 });
-                own.restart(|folder| restore(folder))?;
+                own.restart(restore)?;
                 own.says("jail-outdated")
             },
         },
@@ -219,8 +219,8 @@ fn restore(folder: &Path) -> Result<()> {
 struct Own {
     relay: Relay,
     runner: Option<Part>,
-    _server: Part,
-    _idp: Part,
+    /// Identity provider, control plane and gateway.
+    _parts: [Part; 3],
     /// Its folder is removed when dropped: after whatever writes there has ended.
     world: World,
     /// What the runner had logged before its last start.
@@ -241,8 +241,10 @@ impl Own {
         let server = Part::server(&world, &world.folder.join(".writ/server"), upstream)?;
         let listen = address(&world.setting("server_url")?)?;
         let relay = setting.block_on(Relay::start(listen, upstream))?;
+        let gateway = Part::gateway(&world)?;
         let (runner, before) = (None, 0);
-        let mut own = Self { relay, runner, _server: server, _idp: idp, world, before };
+        let parts = [idp, server, gateway];
+        let mut own = Self { relay, runner, _parts: parts, world, before };
         own.restart(|_| Ok(()))?;
         Ok(own)
     }
@@ -324,10 +326,10 @@ impl Own {
             if verified.contains("FORK") && verified.contains("signatures included") {
                 break;
             }
-            ensure!(
-                Instant::now() < deadline,
-                "`writ audit verify` says nothing of it: {verified}"
-            );
+            if Instant::now() > deadline {
+                let log = self.runner.as_ref().map(Part::log).transpose()?.unwrap_or_default();
+                bail!("`writ audit verify` says nothing of it: {verified}\n{log}");
+            }
             thread::sleep(Duration::from_millis(200));
         }
         self.restart(|_| Ok(()))?;

@@ -57,7 +57,7 @@ impl Jail {
             ExpectedRequest { method: &read.method, url: &read.url, idc: Some(idc.digest()) };
         let proof = VerifiedProof::verify(&read.proof, idc.key(), expected, now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
-        let acceptance = self.own_acceptance(&read.acceptance)?;
+        let acceptance = self.acceptance_to_read(charter, &read.acceptance)?;
         if acceptance.run != read.run {
             return Err(Refusing::signed("acceptance-foreign", "the acceptance is another run's"));
         }
