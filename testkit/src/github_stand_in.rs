@@ -51,6 +51,7 @@ pub struct Script {
 struct Memory {
     script: Script,
     requests: BTreeMap<String, u32>,
+    last: Option<std::time::Instant>,
     issues: Vec<Value>,
     messages: Vec<Value>,
     authorizations: Vec<String>,
@@ -136,6 +137,12 @@ impl GithubStandIn {
         self.shared.memory().requests.get(route).copied().unwrap_or(0)
     }
 
+    /// When it was last asked anything.
+    #[must_use]
+    pub fn last_request(&self) -> Option<std::time::Instant> {
+        self.shared.memory().last
+    }
+
     /// How often it was asked anything.
     #[must_use]
     pub fn all_requests(&self) -> u32 {
@@ -161,6 +168,7 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let (limited, redirect) = {
         let mut memory = shared.memory();
         *memory.requests.entry(route).or_default() += 1;
+        memory.last = Some(std::time::Instant::now());
         memory.authorizations.push(authorization.clone());
         let limited = memory.script.rate_limited > 0;
         memory.script.rate_limited = memory.script.rate_limited.saturating_sub(1);

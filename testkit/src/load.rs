@@ -79,11 +79,21 @@ impl Load {
     /// It was refused, or did not complete.
     pub async fn run(&self, automation: &AutomationName, input: &str) -> Result<Duration> {
         let began = Instant::now();
+        let run = self.start(automation, input).await?;
+        self.completed(run).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Orders a run.
+    ///
+    /// # Errors
+    ///
+    /// It was refused.
+    pub async fn start(&self, automation: &AutomationName, input: &str) -> Result<RunId> {
         let order = self.order(automation, input)?;
         let path = format!("/v1/tenants/{}/runs", self.ten);
         let started: StartedRun = self.server.post(&path, &order).await?;
-        self.completed(started.run).await?;
-        Ok(began.elapsed())
+        Ok(started.run)
     }
 
     fn order(&self, automation: &AutomationName, input: &str) -> Result<StartRunOrder> {

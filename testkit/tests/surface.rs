@@ -157,6 +157,22 @@ const fn expected_of_gateway(operation: GatewayOperation) -> Row {
             (404, "run-unknown"),
             (409, "approval-unknown"),
         ],
+        // The gateway serves one tenant, which no path names: elsewhere is here.
+        GatewayOperation::ReadCharter => [
+            (401, "not-authenticated"),
+            (200, ""),
+            (403, "idc-issuer"),
+            (403, "policy-denied"),
+            (200, ""),
+        ],
+        // A change is judged as the charter will judge it, whoever brings it; so are another tenant's entries.
+        GatewayOperation::PushCharter => [
+            (403, "idc-commitment"),
+            (409, "charter-not-next"),
+            (403, "idc-issuer"),
+            (403, "policy-denied"),
+            (200, ""),
+        ],
         // No login counts: the sender's own signature does, and here is nothing to sign for.
         GatewayOperation::TakeWebhook => [(404, "webhook-unknown"); 5],
     }
@@ -419,7 +435,18 @@ impl Stage {
         let path = operation.path().replace("{run}", &run.to_string());
         let path = path.replace("{path}", "unheard-of");
         let caller = self.person(asker).map_or(Caller::Nobody, Caller::Person);
-        let ask = Ask { verb: operation.verb(), origin: &origin, path, caller, body: None };
+        let body = match operation {
+            GatewayOperation::PushCharter if asker == Asker::Elsewhere => {
+                let entries = tenant::Tenant::found().unwrap().entries;
+                Some(json!({ "entries": entries }))
+            }
+            GatewayOperation::PushCharter => {
+                let pushed = self.body(ServerOperation::AppendCharter, asker).await.unwrap();
+                Some(json!({ "entries": [pushed["entry"]] }))
+            }
+            _ => None,
+        };
+        let ask = Ask { verb: operation.verb(), origin: &origin, path, caller, body };
         let (status, code, _) = self.send(&ask).await;
         (status, code)
     }

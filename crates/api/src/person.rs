@@ -19,7 +19,8 @@
 //! | `GET /runs/{run}` | → [`RunStatus`] |
 //! | `GET /audit?from=<index>` | → [`AuditPage`] |
 //!
-//! On the gateway's second origin: `GET /v1/runs/{run}/output` → the output's JSON;
+//! On the gateway's second origin: `GET /v1/charter?from=<seq>` → [`CharterPage`]; `POST /v1/charter`,
+//! [`PushEntries`](crate::PushEntries) → [`Pushed`](crate::Pushed); `GET /v1/runs/{run}/output` → the output's JSON;
 //! `GET /v1/runs/{run}/approval` → [`ShownApproval`](crate::ShownApproval), for those who may answer.
 
 use serde::{Deserialize, Serialize};
@@ -40,11 +41,11 @@ pub struct CharterPage {
     pub seq: u64,
 }
 
-/// A candidate.
+/// A candidate, or an entry that was made without the control plane.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppendEntry {
-    /// Body, writ and credential; no cosignatures.
+    /// Body, writ and credential; cosignatures if it is an entry already.
     pub entry: UnverifiedEntry,
 }
 

@@ -58,6 +58,11 @@ pub enum RunnerTask {
         /// The compact statement.
         statement: String,
     },
+    /// The control plane lacks entries that the runner's jail has folded: they are to be reported.
+    SendCharter {
+        /// Number of the newest entry that the control plane has.
+        after: u64,
+    },
     /// A candidate to judge and cosign, as witness.
     Cosign {
         /// Body, writ and credential.
@@ -144,6 +149,12 @@ pub struct RunnerReports {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "report", content = "with", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RunnerReport {
+    /// Entries of the charter that the control plane may lack, oldest first: they were pushed to the gateway, or
+    /// the control plane was restored. It verifies them as everybody does, and passes over what it has.
+    Charter {
+        /// Complete entries.
+        entries: Vec<UnverifiedEntry>,
+    },
     /// The witness's verdict over a candidate.
     Candidate {
         /// The candidate's digest.

@@ -89,7 +89,8 @@ operations! {
 }
 
 operations! {
-    /// What the gateway serves on its second origin, to readers and to senders of webhooks.
+    /// What the gateway serves on its second origin, to readers, to those who push entries of the charter, and to
+    /// senders of webhooks.
     GatewayOperation {
         /// Whether it serves.
         Health: Get "/healthz",
@@ -97,6 +98,10 @@ operations! {
         ReadOutput: Get "/v1/runs/{run}/output",
         /// What a run asks people to approve.
         ReadApproval: Get "/v1/runs/{run}/approval",
+        /// The charter as the runner has it.
+        ReadCharter: Get "/v1/charter",
+        /// Entries of the charter, or a candidate; their own signatures say whether they count.
+        PushCharter: Post "/v1/charter",
         /// A webhook's delivery, by whoever sends it; its own signature says whether it counts.
         TakeWebhook: Post "/hooks/{path}",
     }

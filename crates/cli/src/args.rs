@@ -2,6 +2,7 @@
 
 mod charter;
 mod login;
+mod rights;
 mod service;
 mod standing;
 mod tenant;
@@ -11,10 +12,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use charter::{
-    CharterCommand, GroupCommand, RootCommand, RootSigning, RunnersCommand, SuspendArgs,
-    WitnessCommand,
+    CharterCommand, CharterPoint, GroupCommand, RootCommand, RootSigning, RunnersCommand,
+    SuspendArgs, WitnessCommand,
 };
 pub(crate) use login::{LoginArgs, SessionsCommand};
+pub(crate) use rights::{
+    ElevationArgs, ElevationCommand, EntitleArgs, PolicyCommand, RoleCommand, ServiceAccountCommand,
+};
 pub(crate) use service::{
     ConfigCommand, DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs,
 };
@@ -40,6 +44,14 @@ pub(crate) struct Args {
     /// The runner group that orders are for; the tenant's only one unless given (`writ runners list`).
     #[arg(long, global = true, env = "WRIT_RUNNER_GROUP")]
     pub(crate) runner_group: Option<RunnerGroupId>,
+    /// Without the control plane: read the charter from the gateway and hand changes to it. The control plane is told
+    /// afterwards, and by the runner. For an outage, or a control plane that holds things back.
+    #[arg(long, global = true)]
+    pub(crate) push: bool,
+    /// A gateway's second origin, for `--push` and `writ charter push`; the folder's unless given. As many as are
+    /// told, the one of a witness first.
+    #[arg(long = "gateway", global = true, value_name = "URL")]
+    pub(crate) gateways: Vec<String>,
     /// How log lines are written to standard error; `WRIT_LOG` says which (`info`, `writ_runner=debug`).
     #[arg(long, global = true, env = "WRIT_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -109,6 +121,18 @@ pub(crate) enum Command {
     /// Bindings: who holds which role where.
     #[command(subcommand)]
     Binding(BindingCommand),
+    /// Roles of the tenant's own, beside the built-in ones.
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Guardrails: what is forbidden, or takes approval, whatever roles permit.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Elevations: a role for a while.
+    #[command(subcommand)]
+    Elevation(ElevationCommand),
+    /// Service accounts: keys that stand for something that has no identity provider.
+    #[command(subcommand)]
+    ServiceAccount(ServiceAccountCommand),
     /// Connections: where a credential may go. Never the credential.
     #[command(subcommand)]
     Connection(ConnectionCommand),
@@ -238,6 +262,8 @@ pub(crate) enum ConnectionCommand {
     Set(Box<ConnectionArgs>),
     /// List connections.
     List,
+    /// Say what people may do in the service itself: nobody does more of it through Writ.
+    Entitle(EntitleArgs),
     /// Have the runner read the credential and reach the hosts, as a run would. Nothing is sent to them.
     Test {
         /// The connection, `workspace/name`.

@@ -6,16 +6,20 @@ mod automation;
 mod binding;
 mod charter;
 mod connection;
+mod elevation;
 pub(crate) mod explain;
 mod group;
 mod init;
 mod issuer;
 mod login;
 mod pack;
+mod policy;
+mod role;
 mod root;
 mod run;
 mod secret;
 mod service;
+mod service_account;
 mod standing;
 mod suspend;
 mod workspace;
@@ -28,7 +32,7 @@ use crate::{
     dev,
     failure::Failure,
     place::Place,
-    tenant::Tenant,
+    tenant::{Source, Tenant},
 };
 
 pub(crate) use init::sign_genesis;
@@ -43,20 +47,39 @@ pub(crate) struct Context {
     pub(crate) session: String,
     /// The runner group that orders are for, where it is named.
     pub(crate) runner_group: Option<RunnerGroupId>,
+    /// Whether changes of the charter go to the gateways, and what is read comes from there.
+    pub(crate) push: bool,
+    /// The gateways that are named; the folder's if none is.
+    pub(crate) gateways: Vec<String>,
 }
 
 impl Context {
     /// The tenant of the current folder, with its charter.
     pub(crate) async fn tenant(&self) -> Result<Tenant, Failure> {
-        let tenant = Tenant::open(Place::find()?, &self.session).await?;
+        if self.push { self.tenant_of_gateway().await } else { self.tenant_of_server().await }
+    }
+
+    /// As the control plane shows it.
+    pub(crate) async fn tenant_of_server(&self) -> Result<Tenant, Failure> {
+        self.open(Source::Server).await
+    }
+
+    /// As the gateways' runners have it; the control plane is asked for nothing.
+    pub(crate) async fn tenant_of_gateway(&self) -> Result<Tenant, Failure> {
+        self.open(Source::Gateways).await
+    }
+
+    async fn open(&self, source: Source) -> Result<Tenant, Failure> {
+        let gateways = self.gateways.clone();
+        let tenant = Tenant::open(Place::find()?, &self.session, source, gateways).await?;
         Ok(Tenant { named_group: self.runner_group, ..tenant })
     }
 }
 
 /// Runs a command to its end.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let context =
-        Context { json: args.json, session: args.session, runner_group: args.runner_group };
+    let Args { json, session, runner_group, push, gateways, .. } = args;
+    let context = Context { json, session, runner_group, push, gateways };
     match args.command {
         Command::Dev(args) => dev::run(args).await,
         Command::Init(args) => init::init(&context, *args).await,
@@ -75,6 +98,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Restore(args) => suspend::restore(&context, *args).await,
         Command::Workspace(command) => workspace::run(&context, command).await,
         Command::Binding(command) => binding::run(&context, command).await,
+        Command::Role(command) => role::run(&context, command).await,
+        Command::Policy(command) => policy::run(&context, command).await,
+        Command::Elevation(command) => elevation::run(&context, command).await,
+        Command::ServiceAccount(command) => service_account::run(&context, command).await,
         Command::Connection(command) => connection::run(&context, command).await,
         Command::Secret(command) => secret::run(command).await,
         Command::Pack(command) => pack::run(&context, command).await,

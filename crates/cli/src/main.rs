@@ -14,6 +14,7 @@ mod login;
 mod output;
 mod place;
 mod proposal;
+mod push;
 mod session;
 mod sign;
 mod ssh_agent;

@@ -17,7 +17,12 @@ use writ_evidence::{
 };
 use zeroize::Zeroizing;
 
-use crate::{args::RootSigning, failure::Failure, join_file, output, sign, tenant::Tenant};
+use crate::{
+    args::RootSigning,
+    failure::Failure,
+    join_file, output, push, sign,
+    tenant::{Source, Tenant},
+};
 
 /// The exact text of the next entry's body after a charter's head.
 pub(crate) fn body(charter: &CharterState, change: Change) -> Result<String, Failure> {
@@ -26,8 +31,11 @@ pub(crate) fn body(charter: &CharterState, change: Change) -> Result<String, Fai
         .map_err(|error| Failure::because("change", "cannot write the change", &error))
 }
 
-/// Has an entry appended.
+/// Has an entry appended: by the control plane, or by the gateways' jails.
 pub(crate) async fn submit(tenant: &Tenant, entry: UnverifiedEntry) -> Result<Appended, Failure> {
+    if tenant.source == Source::Gateways {
+        return push::submit(tenant, entry).await;
+    }
     Ok(tenant.server.post(&tenant.path("/charter"), &AppendEntry { entry }).await?)
 }
 
@@ -120,13 +128,29 @@ pub(crate) fn for_second_signer(
 
 /// Says what an entry changes, as it will be read for ever.
 pub(crate) fn show(entry: &UnverifiedEntry) -> Result<EntryBody, Failure> {
-    let body = entry
-        .body()
-        .map_err(|error| Failure::because(error.code(), "the entry is malformed", &error))?;
+    let body = body_of(entry)?;
     let text = serde_json::to_string_pretty(&body.change)
         .map_err(|error| Failure::because("proposal", "cannot show the change", &error))?;
     output::say(format!("charter entry {}: {}\n{text}", body.seq, body.change.kind()));
     Ok(body)
+}
+
+/// What an entry says.
+pub(crate) fn body_of(entry: &UnverifiedEntry) -> Result<EntryBody, Failure> {
+    entry.body().map_err(|error| Failure::because(error.code(), "the entry is malformed", &error))
+}
+
+/// Reads exported entries, one a line; nothing of them is verified here.
+pub(crate) fn read_export(file: &Path) -> Result<Vec<UnverifiedEntry>, Failure> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::because("charter", &format!("cannot read `{}`", file.display()), &error)
+    })?;
+    let entry = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|_| {
+            Failure::new("charter-body", format!("line {} is no charter entry", number + 1))
+        })
+    };
+    text.lines().enumerate().map(entry).collect()
 }
 
 /// Says what others changed since an entry.

@@ -1,8 +1,9 @@
-//! What happens to a read or a webhook: it waits, the runner takes it, the runner answers.
+//! What happens to a read, a webhook or a push of charter entries: it waits, the runner takes it, the runner answers.
 //!
 //! Invariants:
-//! * a read or a webhook that nobody answers in time is refused;
-//! * webhooks come from anybody: few of them wait at once, so that they keep no reader out;
+//! * what nobody answers in time is refused;
+//! * webhooks and pushes come from anybody: few of either wait at once, so that they keep no reader out, nor
+//!   each other;
 //! * only the runner that the tenant's charter enrolls takes or answers; its key comes from the
 //!   charter that it brings, folded from this gateway's own anchor;
 //! * an answer passes through to the one who asked, and is kept nowhere.
@@ -16,7 +17,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::sync::{Notify, oneshot};
 use writ_api::{
-    GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput, ReadWhat, WebhookDelivery,
+    GatewayHello, GatewayReply, GatewayTake, Problem, Push, PushEntries, ReadCharter, ReadOutput,
+    ReadWhat, WebhookDelivery,
 };
 use writ_evidence::{
     charter::{CharterState, FoldError},
@@ -35,6 +37,9 @@ const HOLD: Duration = Duration::from_secs(20);
 const WAITING_MAX: usize = 1000;
 /// Most webhooks that wait at once: each costs a process that verifies it.
 const DELIVERIES_MAX: usize = 16;
+/// Most pushes that wait at once: each costs the jail signatures to check, and nobody but the charter's signers
+/// has reason to make one.
+const PUSHES_MAX: usize = 8;
 /// Most request proofs of the runner remembered at once.
 const PROOFS_MAX: usize = 100_000;
 
@@ -55,16 +60,26 @@ pub(crate) struct Delivered {
     pub(crate) body: Vec<u8>,
 }
 
+/// A read of the charter as it arrived.
+pub(crate) struct AskedCharter {
+    pub(crate) from: u64,
+    pub(crate) idc: UnverifiedIdc,
+    pub(crate) proof: String,
+    pub(crate) url: String,
+}
+
 type Answer = Result<String, Problem>;
 
 #[derive(Default)]
 struct Inner {
     charter: Option<CharterState>,
     next: u64,
-    waiting: Vec<ReadOutput>,
-    delivered: Vec<WebhookDelivery>,
+    /// What the runner has not taken yet.
+    waiting: GatewayTake,
     /// Webhooks that nobody has answered yet, taken or not.
     delivering: usize,
+    /// Pushes that nobody has answered yet, taken or not.
+    pushing: usize,
     asked: BTreeMap<u64, oneshot::Sender<Answer>>,
     proofs: BTreeMap<String, UnixTime>,
 }
@@ -77,23 +92,45 @@ impl Inner {
         self.asked.insert(self.next, sender);
         (self.next, receiver)
     }
+
+    /// As [`Self::expect`], for a read.
+    fn expect_read(&mut self) -> Result<(u64, oneshot::Receiver<Answer>), Problem> {
+        if self.asked.len() >= WAITING_MAX {
+            return Err(Problem::new(503, "too-many-reads", "too many reads wait"));
+        }
+        Ok(self.expect())
+    }
+}
+
+/// What somebody waits with.
+#[derive(Clone, Copy)]
+enum With {
+    Read,
+    Webhook,
+    Push,
 }
 
 /// Somebody who waits for an answer. However that ends, by hanging up too, nothing of theirs is kept.
 struct Waiting<'a> {
     reads: &'a Reads,
     id: u64,
-    /// Whether it is a webhook, of which few may wait.
-    webhook: bool,
+    with: With,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut inner = self.reads.lock();
         inner.asked.remove(&self.id);
-        inner.waiting.retain(|read| read.id != self.id);
-        inner.delivered.retain(|delivery| delivery.id != self.id);
-        inner.delivering -= usize::from(self.webhook);
+        let GatewayTake { reads, deliveries, pushes, charter_reads } = &mut inner.waiting;
+        reads.retain(|read| read.id != self.id);
+        deliveries.retain(|delivery| delivery.id != self.id);
+        pushes.retain(|push| push.id != self.id);
+        charter_reads.retain(|read| read.id != self.id);
+        match self.with {
+            With::Read => {}
+            With::Webhook => inner.delivering -= 1,
+            With::Push => inner.pushing -= 1,
+        }
     }
 }
 
@@ -118,15 +155,41 @@ impl Reads {
     pub(crate) async fn ask(&self, asked: Asked) -> Answer {
         let (id, receiver) = {
             let mut inner = self.lock();
-            if inner.asked.len() >= WAITING_MAX {
-                return Err(Problem::new(503, "too-many-reads", "too many reads wait"));
-            }
-            let (id, receiver) = inner.expect();
+            let (id, receiver) = inner.expect_read()?;
             let Asked { run, what, idc, proof, method, url } = asked;
-            inner.waiting.push(ReadOutput { id, run, what, idc, proof, method, url });
+            inner.waiting.reads.push(ReadOutput { id, run, what, idc, proof, method, url });
             (id, receiver)
         };
-        self.answered(Waiting { reads: self, id, webhook: false }, receiver).await
+        self.answered(Waiting { reads: self, id, with: With::Read }, receiver).await
+    }
+
+    /// Hands a read of the charter to the runner and waits for its answer.
+    pub(crate) async fn ask_charter(&self, asked: AskedCharter) -> Answer {
+        let (id, receiver) = {
+            let mut inner = self.lock();
+            let (id, receiver) = inner.expect_read()?;
+            let AskedCharter { from, idc, proof, url } = asked;
+            let method = "GET".to_owned();
+            inner.waiting.charter_reads.push(ReadCharter { id, from, idc, proof, method, url });
+            (id, receiver)
+        };
+        self.answered(Waiting { reads: self, id, with: With::Read }, receiver).await
+    }
+
+    /// Hands entries of the charter to the runner and waits for what becomes of them.
+    pub(crate) async fn push(&self, pushed: PushEntries) -> Answer {
+        let (id, receiver) = {
+            let mut inner = self.lock();
+            if inner.pushing >= PUSHES_MAX {
+                return Err(Problem::new(429, "too-many-pushes", "too many pushes wait")
+                    .with_remedy("try again in a moment"));
+            }
+            let (id, receiver) = inner.expect();
+            inner.waiting.pushes.push(Push { id, pushed });
+            inner.pushing += 1;
+            (id, receiver)
+        };
+        self.answered(Waiting { reads: self, id, with: With::Push }, receiver).await
     }
 
     /// Hands a webhook's delivery to the runner and waits for what becomes of it.
@@ -139,11 +202,11 @@ impl Reads {
             let (id, receiver) = inner.expect();
             let Delivered { path, headers, body } = delivered;
             let body = URL_SAFE_NO_PAD.encode(body);
-            inner.delivered.push(WebhookDelivery { id, path, headers, body });
+            inner.waiting.deliveries.push(WebhookDelivery { id, path, headers, body });
             inner.delivering += 1;
             (id, receiver)
         };
-        self.answered(Waiting { reads: self, id, webhook: true }, receiver).await
+        self.answered(Waiting { reads: self, id, with: With::Webhook }, receiver).await
     }
 
     async fn answered(&self, waiting: Waiting<'_>, receiver: oneshot::Receiver<Answer>) -> Answer {
@@ -162,15 +225,8 @@ impl Reads {
         let deadline = tokio::time::Instant::now() + HOLD;
         loop {
             let woken = self.work.notified();
-            let taken = {
-                let mut inner = self.lock();
-                GatewayTake {
-                    reads: std::mem::take(&mut inner.waiting),
-                    deliveries: std::mem::take(&mut inner.delivered),
-                }
-            };
-            let nothing = taken.reads.is_empty() && taken.deliveries.is_empty();
-            if !nothing || tokio::time::timeout_at(deadline, woken).await.is_err() {
+            let taken = std::mem::take(&mut self.lock().waiting);
+            if !taken.is_empty() || tokio::time::timeout_at(deadline, woken).await.is_err() {
                 return taken;
             }
         }
@@ -257,6 +313,32 @@ mod tests {
             assert!(hung_up.await.is_err());
         }
         let inner = reads.lock();
-        assert_eq!((inner.asked.len(), inner.delivered.len(), inner.delivering), (0, 0, 0));
+        assert_eq!((inner.asked.len(), inner.delivering), (0, 0));
+        assert!(inner.waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_pushes_is_bounded_and_keeps_no_webhook_out() {
+        let reads =
+            Reads::new(TenantId(Digest::from_bytes([1; 32])), Policies::built_in().unwrap());
+        let push = || reads.push(PushEntries { entries: Vec::new() });
+        let mut waiting: Vec<_> = (0..PUSHES_MAX).map(|_| Box::pin(push())).collect();
+        for push in &mut waiting {
+            let waits = tokio::time::timeout(Duration::from_millis(1), push.as_mut()).await;
+            assert!(waits.is_err());
+        }
+
+        let refused = push().await.unwrap_err();
+        let delivery = reads.deliver(Delivered {
+            path: "alerts".parse().unwrap(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        });
+        let webhook = tokio::time::timeout(Duration::from_millis(1), delivery).await;
+
+        assert_eq!(refused.code, "too-many-pushes");
+        assert!(webhook.is_err(), "it waits as if there were no pushes");
+        drop(waiting);
+        assert_eq!(reads.lock().pushing, 0);
     }
 }

@@ -7,26 +7,26 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Request, State},
+    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use writ_api::{
     GatewayHeard, GatewayHello, GatewayOperation, GatewayReply, GatewayTake, IDC_HEADER,
-    LinkOperation, PROBLEM_TYPE, PROOF_HEADER, Problem, RUNNER_HEADER, ReadWhat, Verb,
+    LinkOperation, PROBLEM_TYPE, PROOF_HEADER, Problem, PushEntries, RUNNER_HEADER, ReadWhat, Verb,
 };
-use writ_evidence::{json, proof::ExpectedRequest};
+use writ_evidence::{idc::UnverifiedIdc, json, proof::ExpectedRequest};
 use writ_model::{
     RunId, RunnerId, WebhookPath,
-    limits::{LINK_MESSAGE_MAX, RUN_INPUT_MAX},
+    limits::{CHARTER_PUSH_MAX, LINK_MESSAGE_MAX, RUN_INPUT_MAX},
 };
 
-use crate::flow::{Asked, Delivered, Reads};
+use crate::flow::{Asked, AskedCharter, Delivered, Reads};
 
-/// How long the body of a webhook may take to arrive.
+/// How long the body of a webhook, or of a push, may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Most bytes of a webhook's headers.
 const WEBHOOK_HEADERS_MAX: usize = 16 * 1024;
@@ -45,6 +45,8 @@ pub(crate) fn public_routes(reads: Arc<Reads>, url: String) -> Router {
             GatewayOperation::Health => on(method, || async { "ok" }),
             GatewayOperation::ReadOutput => on(method, output),
             GatewayOperation::ReadApproval => on(method, approval),
+            GatewayOperation::ReadCharter => on(method, charter),
+            GatewayOperation::PushCharter => on(method, push),
             GatewayOperation::TakeWebhook => on(method, webhook),
         };
         router = router.route(operation.path(), served);
@@ -134,22 +136,77 @@ async fn answer(
     let run: RunId = run.parse().map_err(|_| {
         Problem::new(404, "run-unknown", "there is no such run, or you may not see it")
     })?;
-    let malformed = || Problem::new(401, "not-authenticated", "the credential header is malformed");
     let part = match what {
         ReadWhat::Output => "output",
         ReadWhat::Approval => "approval",
     };
-    let idc = URL_SAFE_NO_PAD.decode(text(headers, IDC_HEADER)?).map_err(|_| malformed())?;
     let asked = Asked {
         run,
         what,
-        idc: json::parse_as(&idc).map_err(|_| malformed())?,
+        idc: credential(headers)?,
         proof: text(headers, PROOF_HEADER)?.to_owned(),
         method: "GET".to_owned(),
         url: format!("{}/v1/runs/{run}/{part}", origin.url.trim_end_matches('/')),
     };
-    let read = origin.reads.ask(asked).await?;
-    let mut response = read.into_response();
+    answered(origin.reads.ask(asked).await)
+}
+
+/// Whose request it is, as the header says; nothing of it is verified here.
+fn credential(headers: &HeaderMap) -> Result<UnverifiedIdc, Problem> {
+    let malformed = || Problem::new(401, "not-authenticated", "the credential header is malformed");
+    let idc = URL_SAFE_NO_PAD.decode(text(headers, IDC_HEADER)?).map_err(|_| malformed())?;
+    json::parse_as(&idc).map_err(|_| malformed())
+}
+
+/// Where a page of the charter starts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    #[serde(default)]
+    from: u64,
+}
+
+/// `GET /v1/charter?from=<seq>`: asks the runner; the jail says who may.
+async fn charter(
+    State(origin): State<Arc<Origin>>,
+    page: Result<Query<Page>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let malformed =
+        |_| Problem::new(404, "route-unknown", "nothing is served at this address, or not so");
+    let Query(Page { from }) = page.map_err(malformed)?;
+    let asked = AskedCharter {
+        from,
+        idc: credential(&headers)?,
+        proof: text(&headers, PROOF_HEADER)?.to_owned(),
+        url: format!("{}/v1/charter", origin.url.trim_end_matches('/')),
+    };
+    answered(origin.reads.ask_charter(asked).await)
+}
+
+/// `POST /v1/charter`: only form and size are looked at; the jail judges the entries.
+async fn push(
+    State(origin): State<Arc<Origin>>,
+    body: axum::body::Body,
+) -> Result<Response, Failure> {
+    let body = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, CHARTER_PUSH_MAX))
+        .await
+        .map_err(|_| Problem::new(408, "push-too-slow", "the entries do not arrive"))?;
+    let body = body.map_err(|_| {
+        let cause = format!("the entries are larger than {CHARTER_PUSH_MAX} bytes");
+        Problem::new(413, "push-too-large", cause)
+    })?;
+    let malformed = || Problem::new(400, "body", "the body is not what this route takes");
+    let pushed: PushEntries = serde_json::from_slice(&body).map_err(|_| malformed())?;
+    if pushed.entries.is_empty() {
+        return Err(malformed().into());
+    }
+    answered(origin.reads.push(pushed).await)
+}
+
+/// The runner's answer, which is JSON.
+fn answered(answer: Result<String, Problem>) -> Result<Response, Failure> {
+    let mut response = answer?.into_response();
     harden(&mut response, "application/json");
     Ok(response)
 }

@@ -25,8 +25,8 @@ pub use codec::{MessageError, decode, encode};
 pub use launcher::{CellStarted, LauncherLink, LauncherReply, LauncherRequest};
 pub use runner_jail::{
     ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
-    JailRequest, MayRead, OpenRun, PermitCode, RecordCode, Refused, ReopenRun, ResumeRun,
-    RunKeyText, SnapshotMark, SnapshotPage, TestConnection,
+    JailRequest, MayRead, MayReadCharter, OpenRun, PermitCode, RecordCode, Refused, ReopenRun,
+    ResumeRun, RunKeyText, SnapshotMark, SnapshotPage, TestConnection,
 };
 pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};
 pub use standing::{

@@ -67,6 +67,14 @@ pub enum JailRequest {
         /// The candidate.
         candidate: Box<UnverifiedEntry>,
     },
+    /// As `Cosign`, for a candidate that somebody brought to the gateway: what anybody may send is put on record
+    /// only once its signatures hold. Answered by [`JailReply::Cosigned`].
+    CosignPushed {
+        /// The candidate.
+        candidate: Box<UnverifiedEntry>,
+    },
+    /// May this principal read the charter? Answered by [`JailReply::Done`].
+    MayReadCharter(Box<MayReadCharter>),
     /// Sign the audit log's tree, as witness. Answered by [`JailReply::Checkpoint`].
     Checkpoint {
         /// Leaves.
@@ -102,6 +110,18 @@ pub enum JailRequest {
     /// State what a run asks people to approve, once; say what they have answered. Answered by
     /// [`JailReply::Approval`].
     RequestApproval(Box<RequestApproval>),
+    /// A guardrail demands approval of this very call: state what is asked, once; say what was answered.
+    /// Answered by [`JailReply::Approval`].
+    RequestCallApproval(Box<CallAction>),
+    /// Has the jail begun this call? Answered by [`JailReply::Begun`].
+    WasBegun {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+    },
     /// Verify a `run.approve` writ. Answered by [`JailReply::Statement`].
     ApproveRun(Box<ResumeRun>),
     /// May this principal read what the run asks? Answered by [`JailReply::Done`].
@@ -289,6 +309,20 @@ pub struct MayRead {
     pub url: String,
 }
 
+/// A person who wants to read the charter.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MayReadCharter {
+    /// The person's credential.
+    pub idc: UnverifiedIdc,
+    /// The request's proof of possession.
+    pub proof: String,
+    /// The request's method.
+    pub method: String,
+    /// The request's URL, without query and fragment.
+    pub url: String,
+}
+
 /// The jail's answer.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", content = "with", rename_all = "kebab-case", deny_unknown_fields)]
@@ -338,6 +372,8 @@ pub enum JailReply {
     Action(Box<ActionResult>),
     /// What people were asked, and what they have answered.
     Approval(Box<ApprovalState>),
+    /// Whether the jail has begun a call, and nobody has decided since that it may begin again.
+    Begun(bool),
     /// A statement was made.
     Statement {
         /// Compact statement.

@@ -13,6 +13,7 @@ pub(crate) mod action;
 mod approve;
 mod cancel;
 mod code;
+mod demand;
 mod issuer_keys;
 mod open;
 mod read;
@@ -40,7 +41,7 @@ use writ_policy::Policies;
 
 use crate::{
     runs::{AcceptedRun, StepPermit},
-    state::{Record, StateFile},
+    state::{Attempt, Record, StateFile},
 };
 
 pub use issuer_keys::WantedKeys;
@@ -132,6 +133,8 @@ impl Jail {
                 self.resume_charter(digest, from, &bytes)
             }
             JailRequest::Cosign { candidate } => self.cosign(&candidate, now),
+            JailRequest::CosignPushed { candidate } => self.cosign_pushed(&candidate, now),
+            JailRequest::MayReadCharter(read) => self.may_read_charter(&read, now),
             JailRequest::Checkpoint { size, root, consistency } => {
                 self.sign_tree(size, root, &consistency, now)
             }
@@ -157,6 +160,14 @@ impl Jail {
             },
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
+            JailRequest::RequestCallApproval(call) => self.request_call_approval(&call, now),
+            JailRequest::WasBegun { run, step, attempt } => {
+                Ok(JailReply::Begun(self.state.memory().begun.contains(&Attempt {
+                    run,
+                    step,
+                    attempt,
+                })))
+            }
             JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),
             JailRequest::MayReadApproval(read) => self.may_read(&read, read::What::Approval, now),
             JailRequest::MayRead(read) => self.may_read(&read, read::What::Output, now),

@@ -12,5 +12,6 @@ pub mod jail;
 pub mod launcher;
 pub mod runs;
 pub mod secret_memory;
+pub mod spent;
 pub mod state;
 pub mod vault;

@@ -29,7 +29,7 @@ use writ_jail_link::SnapshotMark;
 use writ_model::{Digest, Principal, RunId, StandingName, StepId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
-use crate::approvals::Approvals;
+use crate::{approvals::Approvals, spent::Spent};
 
 /// The format that this program writes. Format 3 lacks snapshots of the charter and what makes a jail stop, format 2 what standing writs have
 /// fired, too; format 1 is that one without its name. What is in any of them is in this one.
@@ -163,7 +163,7 @@ pub struct Memory {
     /// Why the jail has stopped, if it has; the first reason stays.
     pub stopped: Option<Stopped>,
     /// Used writs that have not expired.
-    pub used: BTreeMap<String, UnixTime>,
+    pub used: Spent,
     /// Actions begun and not resumed since.
     pub begun: BTreeSet<Attempt>,
     /// What was cosigned, by `seq`.
@@ -289,7 +289,7 @@ impl StateFile {
 
     /// Forgets used writs that have expired; the file keeps them.
     pub fn forget_expired(&mut self, now: UnixTime) {
-        self.memory.used.retain(|_, until| *until > now);
+        self.memory.used.forget(now);
     }
 }
 
@@ -340,7 +340,7 @@ impl Memory {
                 self.snapshots = newest_before.into_iter().chain([mark]).collect();
             }
             Record::Used { jti, until, by, attests } => {
-                self.used.insert(jti, until);
+                self.used.note(&jti, until);
                 self.note_signer(by, attests);
             }
             Record::Begun(attempt) => {

@@ -8,6 +8,8 @@ pub const SIGNED_OBJECT_DEPTH: usize = 16;
 pub const RUN_INPUT_MAX: usize = 1024 * 1024;
 /// Largest closed bundle of an automation.
 pub const BUNDLE_MAX: usize = 1024 * 1024;
+/// Largest push of charter entries to a gateway: an entry is a few signed objects and its body.
+pub const CHARTER_PUSH_MAX: usize = 1024 * 1024;
 /// Largest action pack document.
 pub const PACK_MAX: usize = 1024 * 1024;
 /// Largest message between runner, jail, cell and launcher: input, bundle and a pack together.

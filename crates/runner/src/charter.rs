@@ -9,11 +9,11 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use writ_api::{RunnerTask, RunnerTasks, Take};
 use writ_evidence::charter::UnverifiedEntry;
-use writ_jail_link::{JailReply, JailRequest, SnapshotPage};
-use writ_model::limits::SNAPSHOT_PAGE;
+use writ_jail_link::{Described, JailReply, JailRequest, SnapshotPage};
+use writ_model::{Digest, limits::SNAPSHOT_PAGE};
 
 use crate::{
-    charter_cache::Kept,
+    charter_cache::{CharterCacheError, Kept},
     jail_client::JailError,
     report,
     wiring::{Parts, RunnerError},
@@ -66,26 +66,26 @@ async fn resume(parts: &Parts, kept: Kept) -> Result<(), JailError> {
     Ok(())
 }
 
-/// Shows the jail what it has not folded of the charter that is kept here.
-async fn show(parts: &Parts) -> Result<(), RunnerError> {
-    loop {
-        let folded = parts.jail.describe().await?.charter_seq;
-        let entries = parts.charter.page(folded.map_or(0, |seq| seq.saturating_add(1)))?;
+/// Shows the jail what it has not folded of the charter that is kept here; how far it has folded it then.
+async fn show(parts: &Parts) -> Result<Option<(u64, Digest)>, Unfolded> {
+    let folded = loop {
+        let Described { charter_seq, head, .. } = parts.jail.describe().await?;
+        let entries = parts.charter.page(charter_seq.map_or(0, |seq| seq.saturating_add(1)))?;
         if entries.is_empty() {
-            break;
+            break charter_seq.zip(head);
         }
         parts.jail.ask(JailRequest::Charter { entries }).await?;
-    }
+    };
     if parts.charter.wants_snapshot()
         && let Err(error) = write_down(parts).await
     {
         tracing::warn!(code = error.code(), error = %error, "no snapshot of the charter is kept");
     }
-    Ok(())
+    Ok(folded)
 }
 
 /// Keeps what the jail writes down of the charter, so that the next start folds only what comes after.
-async fn write_down(parts: &Parts) -> Result<(), RunnerError> {
+async fn write_down(parts: &Parts) -> Result<(), Unfolded> {
     let mut bytes = Vec::new();
     loop {
         let from = bytes.len() as u64;
@@ -156,32 +156,96 @@ async fn fetch_what_is_lost(parts: &Parts) -> Result<(), RunnerError> {
     Ok(())
 }
 
-/// Takes entries of the control plane's, first here and then into the jail.
+/// Takes entries of the control plane's.
 pub(crate) async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
-    if let Err(error) = parts.charter.take(&entries) {
-        let code = error.code();
-        tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
-        show_rooted(parts, entries).await;
-        tokio::time::sleep(RETRY).await;
-    }
-    if let Err(error) = show(parts).await {
-        let code = error.code();
-        tracing::error!(code, error = %error, "the jail does not fold the charter");
+    match fold_now(parts, &entries).await {
+        Ok(_) => {}
+        Err(Unfolded::Cache(error)) => {
+            let code = error.code();
+            tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
+            tokio::time::sleep(RETRY).await;
+        }
+        Err(Unfolded::Jail(error)) => {
+            let code = error.code();
+            tracing::error!(code, error = %error, "the jail does not fold the charter");
+        }
     }
 }
 
-/// Shows the jail what root keys signed and this runner does not fold: it may be proof of a fork.
-async fn show_rooted(parts: &Parts, entries: Vec<UnverifiedEntry>) {
+/// Folds entries here, then has the jail fold them; the jail's newest entry after that.
+pub(crate) async fn fold_now(
+    parts: &Parts,
+    entries: &[UnverifiedEntry],
+) -> Result<(u64, Digest), Unfolded> {
+    let _one_at_a_time = parts.folding.lock().await;
+    let taken = parts.charter.take(entries);
+    if taken.is_err() {
+        show_rooted(parts, entries).await?;
+    }
+    // Also what comes before an entry that does not fold.
+    let shown = show(parts).await;
+    taken?;
+    shown?.ok_or(Unfolded::Jail(JailError::Unexpected))
+}
+
+/// Why entries were not folded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfolded {
+    /// Not even here.
+    #[error(transparent)]
+    Cache(#[from] CharterCacheError),
+    /// Not by the jail.
+    #[error(transparent)]
+    Jail(#[from] JailError),
+}
+
+impl From<Unfolded> for RunnerError {
+    fn from(error: Unfolded) -> Self {
+        match error {
+            Unfolded::Cache(error) => error.into(),
+            Unfolded::Jail(error) => error.into(),
+        }
+    }
+}
+
+impl Unfolded {
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Cache(error) => error.code(),
+            Self::Jail(error) => error.code(),
+        }
+    }
+
+    /// The rule, with everything behind it.
+    pub(crate) fn reason(&self) -> String {
+        if let Self::Jail(JailError::Refused(refused) | JailError::Stopped(refused)) = self {
+            return refused.reason.clone();
+        }
+        let mut reason = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            reason = format!("{reason}: {inner}");
+            source = inner.source();
+        }
+        reason
+    }
+}
+
+/// Shows the jail what root keys signed and this runner does not fold: it may be proof of a fork, at which the jail
+/// stops.
+async fn show_rooted(parts: &Parts, entries: &[UnverifiedEntry]) -> Result<(), JailError> {
     let known = parts.charter.state();
-    let refused = entries.into_iter().filter(|entry| {
+    let refused = entries.iter().filter(|entry| {
         let folded = known.as_ref().is_some_and(|state| state.knows_head(entry.digest()));
         matches!(entry, UnverifiedEntry::Roots { .. }) && !folded
     });
     for entry in refused.take(ROOTED_MAX) {
-        let entries = vec![entry];
-        if let Err(error) = parts.jail.ask(JailRequest::Charter { entries }).await {
-            let code = error.code();
-            tracing::warn!(code, error = %error, "the jail does not fold it, either");
+        let entries = vec![entry.clone()];
+        match parts.jail.ask(JailRequest::Charter { entries }).await {
+            Err(JailError::Stopped(why)) => return Err(JailError::Stopped(why)),
+            // What it refuses, this runner has refused and says so.
+            Ok(_) | Err(_) => {}
         }
     }
+    Ok(())
 }

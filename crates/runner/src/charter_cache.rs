@@ -18,7 +18,7 @@ use std::{
 
 use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
 use writ_jail_link::SnapshotMark;
-use writ_model::{TenantId, limits::SNAPSHOT_EVERY};
+use writ_model::{Digest, TenantId, limits::SNAPSHOT_EVERY};
 use writ_policy::Policies;
 
 use self::file::EntriesFile;
@@ -51,6 +51,9 @@ impl CharterCacheError {
         }
     }
 }
+
+/// How many of the newest entries are looked at for one that somebody has just brought.
+const NEWEST: u64 = 100;
 
 /// Entries and their fold.
 pub(crate) struct CharterCache {
@@ -132,6 +135,19 @@ impl CharterCache {
     pub(crate) fn page(&self, from: u64) -> Result<Vec<UnverifiedEntry>, CharterCacheError> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.page(from).map_err(|source| self.failed(source))
+    }
+
+    /// The entry of this digest, with the cosignatures that it was folded with, if it is one of the newest.
+    pub(crate) fn entry(&self, digest: Digest) -> Option<UnverifiedEntry> {
+        let newest = self.state()?.seq();
+        let mut from = newest.saturating_sub(NEWEST);
+        loop {
+            let page = self.page(from).ok().filter(|page| !page.is_empty())?;
+            from += page.len() as u64;
+            if let Some(found) = page.into_iter().find(|entry| entry.digest() == digest) {
+                return Some(found);
+            }
+        }
     }
 
     /// The fold, once there is an entry.

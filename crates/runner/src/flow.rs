@@ -1,6 +1,6 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | shown | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
+//! `take → charter | send charter | shown | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
@@ -29,7 +29,7 @@ use writ_model::{AutomationName, Digest, RunId, StepId};
 use crate::{
     approvals, charter,
     jail_client::JailError,
-    report, test_connection,
+    push, report, test_connection,
     wiring::{Parts, RunnerError},
 };
 
@@ -39,6 +39,9 @@ const RETRY: Duration = Duration::from_secs(2);
 const FOREIGN: &str = "acceptance-foreign";
 /// How often it is said that the jail has stopped.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
+
+/// How long to wait after a page of entries that the control plane lacked.
+const PAGE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Brings the jail up to the charter, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
@@ -112,6 +115,11 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
     match task {
         RunnerTask::Charter { entries } => charter::fold(parts, entries).await,
         RunnerTask::Shown { statement } => report::show(parts, statement).await,
+        RunnerTask::SendCharter { after } => {
+            push::send_charter(parts, after);
+            // One that takes none of it is not asked again and again.
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
         RunnerTask::Cosign { candidate } => cosign(parts, *candidate).await,
         RunnerTask::Checkpoint { size, root, consistency } => {
             sign_tree(parts, size, root, consistency).await;
@@ -127,9 +135,12 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
 
 async fn cosign(parts: &Parts, candidate: UnverifiedEntry) {
     let digest = candidate.digest();
-    let asked = JailRequest::Cosign { candidate: Box::new(candidate) };
+    let asked = JailRequest::Cosign { candidate: Box::new(candidate.clone()) };
     let verdict = match parts.jail.ask(asked).await {
-        Ok(JailReply::Cosigned { cosignature }) => CandidateVerdict::Cosigned(cosignature),
+        Ok(JailReply::Cosigned { cosignature }) => {
+            push::keep_cosigned(parts, &candidate, &cosignature);
+            CandidateVerdict::Cosigned(cosignature)
+        }
         Err(JailError::Refused(Refused { code, reason, .. })) => {
             CandidateVerdict::Refused { code, reason }
         }

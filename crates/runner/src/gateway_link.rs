@@ -1,4 +1,4 @@
-//! The runner's link to its gateway: takes reads and webhooks, asks the jail, answers.
+//! The runner's link to its gateway: takes reads, webhooks and pushes, asks the jail, answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use writ_api::{
 use writ_jail_link::{JailRequest, MayRead};
 use writ_model::RunId;
 
-use crate::{jail_client::JailError, standing, wiring::Parts};
+use crate::{jail_client::JailError, push, standing, wiring::Parts};
 
 /// How long to wait after the gateway could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
@@ -27,6 +27,21 @@ pub(crate) async fn serve(parts: Arc<Parts>, gateway: Arc<Client>) {
                 tokio::spawn(async move {
                     let id = delivery.id;
                     let result = standing::deliver(&parts, delivery).await;
+                    reply(&gateway, GatewayReply { id, result }).await;
+                });
+            }
+            for pushed in taken.pushes {
+                let (parts, gateway) = (Arc::clone(&parts), Arc::clone(&gateway));
+                tokio::spawn(async move {
+                    let result = push::take(&parts, pushed.pushed).await;
+                    reply(&gateway, GatewayReply { id: pushed.id, result }).await;
+                });
+            }
+            for read in taken.charter_reads {
+                let (parts, gateway) = (Arc::clone(&parts), Arc::clone(&gateway));
+                tokio::spawn(async move {
+                    let id = read.id;
+                    let result = push::read(&parts, read).await;
                     reply(&gateway, GatewayReply { id, result }).await;
                 });
             }

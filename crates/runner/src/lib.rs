@@ -20,6 +20,7 @@ mod jail_client;
 mod jail_socket;
 mod perform;
 mod processes;
+mod push;
 mod report;
 mod sandbox_client;
 mod standing;

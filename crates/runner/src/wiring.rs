@@ -20,6 +20,7 @@ use crate::{
     jail_client::{JailClient, JailError},
     perform::Steps,
     processes::{Launch, LaunchError, Launched, launch, launch_jail},
+    push::LastCosigned,
     report,
     sandbox_client::SandboxClient,
     standing::{self, StandingSecret},
@@ -116,6 +117,9 @@ pub(crate) struct Parts {
     /// plane asks for them again.
     pub(crate) outbox: report::Outbox,
     pub(crate) testing: test_connection::Testing,
+    /// Held while entries are folded: the control plane and the gateway may bring some at once.
+    pub(crate) folding: tokio::sync::Mutex<()>,
+    pub(crate) last_cosigned: LastCosigned,
     pub(crate) standing_secret: StandingSecret,
 }
 
@@ -254,6 +258,8 @@ async fn build(
         approvals,
         outbox: report::Outbox::default(),
         testing: test_connection::Testing::default(),
+        folding: tokio::sync::Mutex::new(()),
+        last_cosigned: LastCosigned::new(config.data.join("cosigned.json")),
         standing_secret,
     })
 }

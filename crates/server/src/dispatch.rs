@@ -160,6 +160,11 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
         tasks.push(RunnerTask::Charter { entries });
         return Ok(tasks);
     }
+    if take.charter_seq.is_some_and(|seq| seq > charter.seq()) {
+        // Entries were pushed to its gateway, or this is a control plane that was restored.
+        tasks.push(RunnerTask::SendCharter { after: charter.seq() });
+        return Ok(tasks);
+    }
     let Some(enrolled) = charter.runner(runner) else { return Ok(tasks) };
     if charter.is_suspended(&Subject::Runner(runner)) {
         return Ok(tasks);

@@ -5,6 +5,7 @@
 //! relays, the jail decides again (DESIGN §4).
 
 mod approval;
+mod entries;
 mod test_connection;
 
 use std::time::Duration;
@@ -54,8 +55,8 @@ fn authenticate(
 ) -> Result<Authenticated, Problem> {
     let charter = tenant.charter();
     let fetched = tenant.issuer_keys.fetched();
-    let idc = idc
-        .verify(charter.issuers(), TokenKeys::Fetched(&fetched), now)
+    let idc = charter
+        .verify_idc(idc, TokenKeys::Fetched(&fetched), now)
         .map_err(|error| problem_of(401, error.code(), &error))?;
     charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
     let writ = VerifiedWrit::verify(writ, &idc, tenant.id(), now)
@@ -223,7 +224,8 @@ pub(crate) async fn append_entry(
         return append_root_entry(tenant, &append.entry).await;
     };
     if !cosignatures.is_empty() {
-        return Err(Problem::new(400, "charter-candidate", "a candidate has no cosignatures"));
+        // It became an entry elsewhere, at a gateway.
+        return entries::append_complete(tenant, &append.entry);
     }
     let _one_at_a_time = tenant.appending.lock().await;
     if tenant.store.candidate().map_err(stored)?.is_some() {
@@ -251,9 +253,7 @@ pub(crate) async fn append_entry(
 /// Appends what root keys signed: it stands on them alone, whatever waits for the witness.
 async fn append_root_entry(tenant: &Tenant, entry: &UnverifiedEntry) -> Result<Appended, Problem> {
     let _one_at_a_time = tenant.appending.lock().await;
-    let charter = tenant.append(entry).map_err(|error| problem_of(403, "charter-roots", &error))?;
-    tenant.work.notify_waiters();
-    Ok(Appended { seq: charter.seq(), head: charter.head() })
+    entries::append_complete(tenant, entry)
 }
 
 /// Takes what a runner has to say, in order.
@@ -264,6 +264,7 @@ pub(crate) fn report(
 ) -> Result<(), Problem> {
     for report in reports {
         match report {
+            RunnerReport::Charter { entries } => entries::take_entries(tenant, &entries),
             RunnerReport::Candidate { digest, verdict } => {
                 take_verdict(tenant, runner, digest, verdict)?;
             }

@@ -39,6 +39,8 @@ pub(crate) struct Tenant {
     charter: RwLock<Arc<CharterState>>,
     /// Held while a change of the charter is on its way to the witness and back.
     pub(crate) appending: AsyncMutex<()>,
+    /// Held while an entry is folded and stored: several runners may bring the same.
+    storing: Mutex<()>,
     pub(crate) verdicts: Verdicts,
     /// Wakes runners that wait for something to do.
     pub(crate) work: Notify,
@@ -79,6 +81,7 @@ impl Tenant {
             policies,
             charter: RwLock::new(Arc::new(charter)),
             appending: AsyncMutex::new(()),
+            storing: Mutex::new(()),
             verdicts: Verdicts::default(),
             work: Notify::new(),
             proofs: Mutex::new(ProofWindow::default()),
@@ -99,6 +102,7 @@ impl Tenant {
 
     /// Folds, stores and shows a cosigned entry.
     pub(crate) fn append(&self, entry: &UnverifiedEntry) -> Result<Arc<CharterState>, OpenError> {
+        let _one_at_a_time = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = (*self.charter()).clone();
         next.append(entry, &*self.policies)?;
         self.store.append_entry(next.seq(), entry)?;

@@ -28,7 +28,9 @@ mod history;
 mod http;
 mod insiders;
 mod protocol;
+mod push;
 mod reads;
+mod rights;
 mod standing;
 mod stops;
 mod switches;
@@ -68,10 +70,12 @@ fn themes() -> Vec<Theme> {
         writs::theme(),
         credentials::theme(),
         charter::theme(),
+        rights::theme(),
         history::theme(),
         stops::theme(),
         approvals::theme(),
         switches::theme(),
+        push::theme(),
         standing::theme(),
         content::theme(),
         reads::theme(),

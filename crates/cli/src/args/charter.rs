@@ -1,7 +1,7 @@
 //! What can be said about the charter as a whole: `writ charter`, `root`, `witness`, `runners`, `group`,
 //! `suspend`, `restore`.
 
-use std::path::PathBuf;
+use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::Subcommand;
 use writ_model::{AutomationName, ConnectionName, Digest, GroupName, RunnerId, WorkspaceName};
@@ -38,11 +38,45 @@ pub(crate) enum CharterCommand {
         #[arg(long = "root-key")]
         root_keys: Vec<PathBuf>,
     },
+    /// Hand entries to gateways, whose jails fold them without the control plane: those of a file (one signed
+    /// proposal, or an export), or those that the control plane shows and the gateway lacks.
+    Push {
+        /// The file.
+        file: Option<PathBuf>,
+    },
+    /// Say what changed between two states of the charter, by noun.
+    Diff {
+        /// The earlier: an entry's number, a head's digest, or an export.
+        from: CharterPoint,
+        /// The later; the charter as it is now unless given.
+        to: Option<CharterPoint>,
+    },
     /// Have a signed proposal appended.
     Submit {
         /// The proposal.
         file: PathBuf,
     },
+}
+
+/// A state of the charter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CharterPoint {
+    /// After the entry of this number.
+    Seq(u64),
+    /// After the entry of this digest.
+    Head(Digest),
+    /// After the last entry of an export.
+    File(PathBuf),
+}
+
+impl FromStr for CharterPoint {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digest = text.parse().map(Self::Head);
+        let named = text.parse().map(Self::Seq).ok().or_else(|| digest.ok());
+        Ok(named.unwrap_or_else(|| Self::File(text.into())))
+    }
 }
 
 /// What root keys sign: with keys at hand, or as a proposal for keys that are elsewhere.

@@ -1,15 +1,21 @@
-//! `writ charter`: look at it, take it along, verify it, sign what others proposed.
+//! `writ charter`: look at it, take it along, verify it, sign what others proposed. Read on in `push` (without the
+//! control plane) and `diff` (what changed).
+
+mod diff;
 
 use std::{fs, path::Path};
 
 use serde_json::json;
-use writ_evidence::charter::{CharterState, UnverifiedEntry};
-use writ_model::TenantId;
+use writ_evidence::{
+    charter::{CharterState, UnverifiedEntry},
+    jws::UnverifiedJws,
+};
+use writ_model::{Principal, TenantId};
 use writ_policy::Policies;
 
 use super::Context;
 use crate::{
-    args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal, sign,
+    args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal, push,
 };
 
 pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<(), Failure> {
@@ -18,6 +24,8 @@ pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<()
         CharterCommand::Show { seq } => show(context, seq).await,
         CharterCommand::Export { file } => export(context, &file).await,
         CharterCommand::Verify { file, tenant } => verify(context, &file, tenant),
+        CharterCommand::Push { file } => push::command(context, file.as_deref()).await,
+        CharterCommand::Diff { from, to } => diff::run(context, &from, to.as_ref()).await,
         CharterCommand::Sign { file, root_keys } => {
             let mut entry: UnverifiedEntry = join_file::read(&file)?;
             proposal::show(&entry)?;
@@ -66,16 +74,22 @@ async fn log(context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// Who signed an entry, as its tokens say; the fold has verified them.
+/// Who signed an entry, as its writs say; the fold has verified them.
 fn signers(entry: &UnverifiedEntry) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Signer {
+        iss: String,
+        sub: String,
+    }
+    let signer = |writ: &String| UnverifiedJws::parse(writ).ok()?.peek::<Signer>().ok();
     match entry {
         UnverifiedEntry::Roots { signatures, .. } => {
             vec![format!("{} root keys", signatures.len())]
         }
-        UnverifiedEntry::Writ { idc, others, .. } => std::iter::once(idc)
-            .chain(others.iter().map(|other| &other.idc))
-            .filter_map(|idc| sign::principal(idc).ok())
-            .map(|principal| principal.to_string())
+        UnverifiedEntry::Writ { writ, others, .. } => std::iter::once(writ)
+            .chain(others.iter().map(|other| &other.writ))
+            .filter_map(signer)
+            .map(|Signer { iss, sub }| Principal { iss, sub }.to_string())
             .collect(),
     }
 }
@@ -130,27 +144,31 @@ fn verify(context: &Context, file: &Path, tenant: Option<TenantId>) -> Result<()
         Some(ten) => ten,
         None => Place::find()?.settings.tenant,
     };
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::because("charter", &format!("cannot read `{}`", file.display()), &error)
-    })?;
-    let policies = Policies::built_in()
-        .map_err(|error| Failure::because("policies", "cannot verify", &error))?;
-    let mut state: Option<CharterState> = None;
-    for (number, line) in text.lines().enumerate() {
-        let entry: UnverifiedEntry = serde_json::from_str(line).map_err(|_| {
-            Failure::new("charter-body", format!("line {} is no charter entry", number + 1))
-        })?;
-        let folded = match &mut state {
-            None => CharterState::found(&entry, ten).map(|first| state = Some(first)),
-            Some(charter) => charter.append(&entry, &policies),
-        };
-        folded
-            .map_err(|error| Failure::because(error.code(), "the charter does not hold", &error))?;
-    }
-    let charter = state.ok_or_else(|| Failure::new("charter-body", "the file holds no entry"))?;
+    let entries = proposal::read_export(file)?;
+    let charter = fold_until(&entries, ten, u64::MAX)?;
     if context.json {
         return output::json(&json!({"tenant": ten, "seq": charter.seq(), "head": charter.head()}));
     }
     output::line(format!("verified {} entries of tenant {ten}", charter.seq() + 1))?;
     output::line(format!("charter head {}", charter.head()))
+}
+
+/// Folds entries up to this number from a trust anchor.
+pub(super) fn fold_until(
+    entries: &[UnverifiedEntry],
+    ten: TenantId,
+    seq: u64,
+) -> Result<CharterState, Failure> {
+    let policies = Policies::built_in()
+        .map_err(|error| Failure::because("policies", "cannot verify", &error))?;
+    let mut state: Option<CharterState> = None;
+    for (_, entry) in (0..=seq).zip(entries) {
+        let folded = match &mut state {
+            None => CharterState::found(entry, ten).map(|first| state = Some(first)),
+            Some(charter) => charter.append(entry, &policies),
+        };
+        folded
+            .map_err(|error| Failure::because(error.code(), "the charter does not hold", &error))?;
+    }
+    state.ok_or_else(|| Failure::new("charter-body", "there is no entry"))
 }

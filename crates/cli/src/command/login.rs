@@ -10,7 +10,6 @@ use crate::{
     login, output,
     place::Place,
     session::Session,
-    sign::principal,
     tenant::now,
 };
 
@@ -18,7 +17,12 @@ pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Fa
     let place = Place::find()?;
     let session = login::log_in(&place, args).await?;
     session.save(&place, &context.session)?;
-    let principal = principal(&session.idc)?;
+    let principal = session.principal("sub")?;
+    if let Some(account) = &session.service_account {
+        output::say(format!("a key for service account {account} (session `{}`)", context.session));
+        output::say(format!("somebody enrolls it: writ service-account set {account} --key FILE"));
+        return output::line(serde_json::Value::from(session.key()?.public().clone()).to_string());
+    }
     output::say(format!("logged in as {principal} (session `{}`)", context.session));
     Ok(())
 }
@@ -33,9 +37,8 @@ pub(super) fn log_out(context: &Context) -> Result<(), Failure> {
 pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     let idc = tenant
-        .session
-        .idc
-        .verify(tenant.charter.issuers(), TokenKeys::Witnessed, now())
+        .charter
+        .verify_idc(&tenant.session.idc, TokenKeys::Witnessed, now())
         .map_err(|error| Failure::because(error.code(), "the login does not verify", &error))?;
     let roles: Vec<String> =
         tenant.charter.bindings_of(idc.actor()).map(super::binding::describe).collect();
@@ -61,15 +64,17 @@ pub(super) fn sessions(
     let mut listed = Vec::new();
     for name in Session::names(&place)? {
         let session = Session::load(&place, &name)?;
-        let principal = principal(&session.idc)?;
-        let left_s = session.lives_until().map_or(0, |until| until.since(now()));
+        let principal = session.principal("sub")?;
+        // How long a service account's key counts, the charter says.
+        let left_s = session.lives_until().map(|until| until.since(now()));
         listed.push(json!({
             "session": name, "iss": principal.iss, "sub": principal.sub, "mode": session.idc.mode,
             "key": session.key_place(), "idc": session.idc.digest(), "expires_in_s": left_s,
         }));
         if !context.json {
             let (mode, key) = (session.idc.mode.as_str(), session.key_place());
-            output::line(format!("{name}\t{principal}\t{mode}\tkey in {key}\t{left_s} s left"))?;
+            let left = left_s.map_or_else(String::new, |left_s| format!("{left_s} s left"));
+            output::line(format!("{name}\t{principal}\t{mode}\tkey in {key}\t{left}"))?;
         }
     }
     if context.json { output::json(&listed) } else { Ok(()) }

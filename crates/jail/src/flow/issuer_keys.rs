@@ -66,7 +66,8 @@ impl Jail {
                 self.issuer_to_ask(&read.idc, now)?
             }
             JailRequest::TestConnection(order) => self.issuer_to_ask(&order.idc, now)?,
-            JailRequest::Cosign { candidate } => {
+            JailRequest::MayReadCharter(read) => self.issuer_to_ask(&read.idc, now)?,
+            JailRequest::Cosign { candidate } | JailRequest::CosignPushed { candidate } => {
                 candidate.credentials().find_map(|idc| self.issuer_to_ask(idc, now))?
             }
             _ => return None,

@@ -127,7 +127,7 @@ impl Jail {
         let answered =
             memory.accepted.contains_key(&digest) || memory.answered.contains_key(&digest);
         let finished = memory.closed.contains_key(&writ.run_id());
-        if finished || (memory.used.contains_key(&claims.jti) && !answered) {
+        if finished || (memory.used.knows(&claims.jti) && !answered) {
             return Err(Refusing::signed("writ-replayed", "the writ was used before"));
         }
         let until = claims.exp.plus(2 * CLOCK_SKEW_S);
@@ -193,7 +193,7 @@ impl Jail {
         let charter = self.current_charter()?;
         self.check_going_on(charter, acceptance)?;
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(charter, acceptance.actor(), right)?;
+        self.policies.decide(charter, acceptance.actor(now), right)?;
         Ok(())
     }
 
@@ -303,8 +303,8 @@ impl Jail {
         idc: &UnverifiedIdc,
         at: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
-        let idc = idc
-            .verify(charter.issuers(), self.issuer_keys.keys(), at)
+        let idc = charter
+            .verify_idc(idc, self.issuer_keys.keys(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         charter.check_signer(&idc)?;
         let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)

@@ -70,6 +70,11 @@ impl Refusing {
         Refused { code, reason, statement: None, stopped }
     }
 
+    /// Whether its code is one of these.
+    pub(crate) fn is_any_of(&self, codes: &[&str]) -> bool {
+        codes.contains(&self.code.as_str())
+    }
+
     /// Names the writ that it is about.
     pub(crate) const fn about_writ(mut self, writ: Digest) -> Self {
         self.writ = Some(writ);

@@ -159,6 +159,21 @@ impl Jail {
         Ok(JailReply::Cosigned { cosignature })
     }
 
+    /// As [`Self::cosign`], of what somebody brought to the gateway.
+    ///
+    /// SECURITY: anybody may send there. A refusal goes on record only where the signers' own signatures were found
+    /// to hold; otherwise whoever reaches the gateway could fill the state file and the audit log.
+    pub(super) fn cosign_pushed(
+        &mut self,
+        candidate: &UnverifiedEntry,
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
+        self.cosign(candidate, now).map_err(|refusing| {
+            let by_whom_it_says = refusing.is_any_of(&["policy-denied", "charter-second-signer"]);
+            if by_whom_it_says { refusing } else { refusing.off_record() }
+        })
+    }
+
     /// Signs the audit log's tree if it extends the last one that this jail signed.
     pub(super) fn sign_tree(
         &mut self,

@@ -129,7 +129,8 @@ fn what_has_expired_is_not_taken_up_and_who_signed_it_is() {
 
     let state = StateFile::open(file(&path), UnixTime(100)).unwrap();
 
-    assert_eq!(state.memory().used.keys().collect::<Vec<_>>(), ["lives"]);
+    assert_eq!(state.memory().used.len(), 1);
+    assert!(state.memory().used.knows("lives"));
     assert_eq!(state.memory().sign_ins.get(&signer), Some(&UnixTime(40)));
     assert_eq!(state.memory().attested, Some(UnixTime(40)));
 }

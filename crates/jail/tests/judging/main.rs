@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod approvals;
+mod demand;
 mod jail_tenant;
 mod snapshots;
 mod standing;

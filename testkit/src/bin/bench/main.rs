@@ -4,7 +4,7 @@
 //! is short. Nothing here passes or fails: it is read. Words name what is measured; none, everything.
 //!
 //! Read next: `runs` (whole runs, of `writ dev` and of an installation with TLS), `processes` (what they
-//! spend).
+//! spend), `kill_switch`.
 
 #![expect(clippy::indexing_slicing, reason = "medians of lists that were just filled")]
 
@@ -30,11 +30,12 @@ use writ_testkit::{
     tenant::{Anybody, ISSUER, NOON, Tenant},
 };
 
+mod kill_switch;
 mod processes;
 mod runs;
 
 /// What can be measured alone, in the order of the table.
-const GROUPS: [&str; 4] = ["primitives", "authority", "dev", "tls"];
+const GROUPS: [&str; 5] = ["primitives", "authority", "kill-switch", "dev", "tls"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -55,6 +56,9 @@ async fn main() -> Result<()> {
     if measured("authority") {
         folding()?;
         starting()?;
+    }
+    if measured("kill-switch") {
+        kill_switch::both_ways().await?;
     }
     if measured("dev") {
         runs::dev().await?;

@@ -15,14 +15,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use writ_model::{
-    AutomationName, ConnectionName, Digest, GroupName, PackName, Principal, RunnerId, StandingName,
-    TenantId, UnixTime, WorkspaceName,
+    ActionName, AutomationName, ConnectionName, Digest, GroupName, PackName, PolicyName, Principal,
+    RoleName, RunnerId, ServiceAccountName, StandingName, TenantId, UnixTime, WorkspaceName,
 };
 
 use super::{CharterState, ConnectionRecord, PublishedAutomation, RootEntry, StandingRecord};
 use crate::{
     charter::{
-        Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, Subject, WitnessQuorum, Workspace,
+        Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, ServiceAccount, Subject,
+        WitnessQuorum, Workspace,
     },
     digest::sha256,
     issuer::Issuer,
@@ -119,6 +120,16 @@ struct Folded {
     groups: BTreeMap<GroupName, BTreeSet<Principal>>,
     #[serde(with = "pairs")]
     groups_of: BTreeMap<Principal, BTreeSet<GroupName>>,
+    #[serde(with = "pairs")]
+    roles: BTreeMap<RoleName, BTreeSet<String>>,
+    #[serde(with = "pairs")]
+    policies: BTreeMap<PolicyName, String>,
+    #[serde(with = "pairs")]
+    service_accounts: BTreeMap<ServiceAccountName, ServiceAccount>,
+    #[serde(with = "pairs")]
+    elevations: BTreeMap<Binding, UnixTime>,
+    #[serde(with = "entitled")]
+    entitlements: BTreeMap<ConnectionName, BTreeMap<Principal, BTreeSet<ActionName>>>,
     bindings: BTreeSet<Binding>,
     #[serde(with = "pairs")]
     connections: BTreeMap<ConnectionName, ConnectionRecord>,
@@ -156,5 +167,31 @@ mod pairs {
         V: Deserialize<'de>,
     {
         Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+/// The same for what people may do behind each connection: maps in a map.
+mod entitled {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde::{Deserialize, Deserializer, Serializer};
+    use writ_model::{ActionName, ConnectionName, Principal};
+
+    type Entitled = BTreeMap<Principal, BTreeSet<ActionName>>;
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<ConnectionName, Entitled>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map.iter().map(|(name, people)| (name, Vec::from_iter(people))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<ConnectionName, Entitled>, D::Error> {
+        let read = Vec::<(ConnectionName, Vec<(Principal, BTreeSet<ActionName>)>)>::deserialize(
+            deserializer,
+        )?;
+        Ok(read.into_iter().map(|(name, people)| (name, people.into_iter().collect())).collect())
     }
 }
