@@ -32,6 +32,7 @@ mod push;
 mod reads;
 mod rights;
 mod standing;
+mod stops;
 mod switches;
 mod writs;
 
@@ -71,6 +72,7 @@ fn themes() -> Vec<Theme> {
         charter::theme(),
         rights::theme(),
         history::theme(),
+        stops::theme(),
         approvals::theme(),
         switches::theme(),
         push::theme(),

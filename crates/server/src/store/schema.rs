@@ -17,6 +17,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Step { to: 2, sql: "" },
         Step { to: 3, sql: CONNECTION_TESTS },
         Step { to: 4, sql: STANDING_RUNS },
+        Step { to: 5, sql: FOLDED },
     ],
 };
 
@@ -59,6 +60,12 @@ const CONNECTION_TESTS: &str = "
 
 /// What version 4 added: which standing writ started a run.
 const STANDING_RUNS: &str = "ALTER TABLE run ADD COLUMN standing TEXT;";
+
+/// What version 5 added: the folded charter, so that a start folds only what comes after it.
+const FOLDED: &str = "
+    CREATE TABLE folded (
+        seq INTEGER PRIMARY KEY, digest TEXT NOT NULL, state BLOB NOT NULL) STRICT;
+";
 
 /// Brings the file up to date, and makes every write durable.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -58,6 +58,7 @@ impl CharterState {
             signed_at: BTreeMap::new(),
             attested_at: None,
             suspended: BTreeSet::new(),
+            root_entries: BTreeMap::new(),
         }
     }
 
