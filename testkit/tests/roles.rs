@@ -96,6 +96,7 @@ impl Things {
             ("people, keys", Right::SubjectSuspend(&self.person)),
             ("what is in a workspace", Right::SubjectSuspend(&self.inside)),
             ("owners, the tenant", Right::SubjectSuspendOwner(&Subject::Tenant)),
+            ("other people's sessions", Right::SessionRevoke),
             ("the charter", Right::CharterView),
             ("the audit log", Right::AuditRead),
         ];
@@ -128,6 +129,7 @@ fn named(right: &Right<'_>) -> &'static str {
         | Right::GroupManage(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_)
+        | Right::SessionRevoke
         | Right::CharterView
         | Right::AuditRead => right.action(),
     }

@@ -57,6 +57,8 @@ pub enum Says {
     Receipt(Receipt),
     /// A connection was tested: a receipt that is of no run.
     Tested(ConnectionTested),
+    /// A session was revoked: a receipt that is of no run.
+    Revoked(SessionRevoked),
 }
 
 impl Says {
@@ -64,7 +66,7 @@ impl Says {
         match self {
             Self::Acceptance(_) => ObjectType::Acceptance,
             Self::Refusal(_) => ObjectType::Refusal,
-            Self::Receipt(_) | Self::Tested(_) => ObjectType::Receipt,
+            Self::Receipt(_) | Self::Tested(_) | Self::Revoked(_) => ObjectType::Receipt,
         }
     }
 }
@@ -346,6 +348,26 @@ pub enum TestStage {
     Secret,
     /// This host.
     Host(ConnectionHost),
+}
+
+/// A revoked session: from then on this jail takes nothing that its key signs for that login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRevoked {
+    /// Digest of the `session.revoke` writ.
+    pub writ: Digest,
+    /// Who signed it.
+    pub principal: Principal,
+    /// The digest of the session's credential.
+    pub session: Digest,
+    /// What its issuer vouched for, which no other credential of the same login can change.
+    pub commitment: Digest,
+    /// Whose session it is.
+    pub of: Principal,
+    /// Until when it is refused: as long as any issuer lets a login live.
+    pub until: UnixTime,
+    /// Why it was allowed.
+    pub decision: DecisionRecord,
 }
 
 /// A statement that its jail signed. Only verification makes one.

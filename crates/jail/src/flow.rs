@@ -16,6 +16,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod session;
 mod staleness;
 mod standing;
 mod test_connection;
@@ -145,6 +146,7 @@ impl Jail {
                 Ok(handled) => return handled,
                 Err(refusing) => Err(refusing),
             },
+            JailRequest::RevokeSession(revoke) => self.revoke_session(&revoke, now),
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
             JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),

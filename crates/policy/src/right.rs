@@ -50,6 +50,8 @@ pub enum Right<'a> {
     SubjectSuspend(&'a Subject),
     /// Suspend or restore this subject, whose stop takes an owner: the tenant, or an owner.
     SubjectSuspendOwner(&'a Subject),
+    /// End somebody else's session.
+    SessionRevoke,
     /// See the charter.
     CharterView,
     /// Read the audit log.
@@ -89,6 +91,7 @@ impl<'a> Right<'a> {
             Self::GroupManage(_) => "group.manage",
             Self::SubjectSuspend(_) => "subject.suspend",
             Self::SubjectSuspendOwner(_) => "subject.suspend-owner",
+            Self::SessionRevoke => "session.revoke",
             Self::CharterView => "charter.view",
             Self::AuditRead => "audit.read",
         }
@@ -102,6 +105,7 @@ impl<'a> Right<'a> {
             | Self::RunnerManage
             | Self::GroupManage(_)
             | Self::SubjectSuspendOwner(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead => "Tenant",
             Self::SubjectSuspend(subject) => match workspace_of(subject) {
@@ -135,6 +139,7 @@ impl<'a> Right<'a> {
             | Self::RunnerManage
             | Self::GroupManage(_)
             | Self::SubjectSuspendOwner(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead => None,
             Self::SubjectSuspend(subject) => workspace_of(subject),
@@ -163,6 +168,7 @@ impl<'a> Right<'a> {
             Self::SubjectSuspend(_)
             | Self::SubjectSuspendOwner(_)
             | Self::StandingRevoke(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead
             | Self::ConnectionView(_)
@@ -196,6 +202,7 @@ impl<'a> Right<'a> {
             Self::SubjectSuspend(subject) | Self::SubjectSuspendOwner(subject) => {
                 subject.to_string()
             }
+            Self::SessionRevoke => "the tenant's sessions".to_owned(),
             Self::CharterView => "the charter".to_owned(),
             Self::AuditRead => "the audit log".to_owned(),
             Self::BindingManage(binding) => match &binding.scope {

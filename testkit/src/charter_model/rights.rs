@@ -61,9 +61,10 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
         Right::ConnectionView(name) => {
             (&[Owner, Administrator, Builder, Viewer, Auditor], Some(name.workspace()))
         }
-        Right::GroupManage(_) | Right::PackAcknowledge(_) | Right::WorkspaceManage(_) => {
-            (&[Owner, Administrator], None)
-        }
+        Right::GroupManage(_)
+        | Right::PackAcknowledge(_)
+        | Right::SessionRevoke
+        | Right::WorkspaceManage(_) => (&[Owner, Administrator], None),
         Right::RunApprove(name) => (&[Owner, Approver], Some(name.workspace())),
         Right::RunReadOutput(name) | Right::RunResume(name) | Right::RunStart(name) => {
             (&[Owner, Builder, Operator], Some(name.workspace()))
@@ -95,6 +96,7 @@ fn stopped_with(right: &Right<'_>) -> Vec<Subject> {
         | Right::ConnectionView(_)
         | Right::RunReadOutput(_)
         | Right::RunView(_)
+        | Right::SessionRevoke
         | Right::StandingRevoke(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_) => return Vec::new(),

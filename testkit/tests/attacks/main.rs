@@ -30,6 +30,7 @@ mod insiders;
 mod protocol;
 mod push;
 mod reads;
+mod sessions;
 mod standing;
 mod switches;
 mod writs;
@@ -72,6 +73,7 @@ fn themes() -> Vec<Theme> {
         approvals::theme(),
         switches::theme(),
         push::theme(),
+        sessions::theme(),
         standing::theme(),
         content::theme(),
         reads::theme(),

@@ -127,7 +127,11 @@ fn verify(tenant: &Tenant, run: RunId, shown: &ShownApproval) -> Result<Question
             Done::Asked(asked) => Some(asked.clone()),
             _ => None,
         },
-        Says::Receipt(_) | Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_) => None,
+        Says::Receipt(_)
+        | Says::Acceptance(_)
+        | Says::Refusal(_)
+        | Says::Tested(_)
+        | Says::Revoked(_) => None,
     };
     let asked = asked.ok_or_else(|| forged("the jail's statement is about something else"))?;
     let salt = ApprovalSalt::parse(&shown.salt)
@@ -192,7 +196,8 @@ async fn await_word(tenant: &Tenant, run: RunId, writ: Digest) -> Result<(), Fai
                     }
                     _ => {}
                 },
-                Ok(Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_)) | Err(_) => {}
+                Ok(Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_) | Says::Revoked(_))
+                | Err(_) => {}
             }
         }
         tokio::time::sleep(LOOK).await;

@@ -17,6 +17,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Step { to: 2, sql: "" },
         Step { to: 3, sql: CONNECTION_TESTS },
         Step { to: 4, sql: STANDING_RUNS },
+        Step { to: 5, sql: SESSIONS },
     ],
 };
 
@@ -59,6 +60,18 @@ const CONNECTION_TESTS: &str = "
 
 /// What version 4 added: which standing writ started a run.
 const STANDING_RUNS: &str = "ALTER TABLE run ADD COLUMN standing TEXT;";
+
+/// What version 5 added.
+const SESSIONS: &str = "
+    CREATE TABLE session (
+        digest TEXT PRIMARY KEY, commitment TEXT NOT NULL, iss TEXT NOT NULL, sub TEXT NOT NULL,
+        through TEXT NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
+        until INTEGER NOT NULL, idc TEXT NOT NULL, revoked_at INTEGER) STRICT;
+    CREATE INDEX session_by_time ON session (last_seen DESC);
+    CREATE TABLE session_revoke (
+        writ TEXT PRIMARY KEY, session TEXT NOT NULL, runner_group TEXT NOT NULL,
+        sealed_order TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0) STRICT;
+";
 
 /// Brings the file up to date, and makes every write durable.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

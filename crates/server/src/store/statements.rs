@@ -46,6 +46,6 @@ fn about(says: &Says) -> Option<RunId> {
         Says::Acceptance(acceptance) => Some(acceptance.run),
         Says::Refusal(refusal) => refusal.run.or(refusal.writ.map(writ_evidence::writ::run_id)),
         Says::Receipt(receipt) => Some(receipt.run),
-        Says::Tested(_) => None,
+        Says::Tested(_) | Says::Revoked(_) => None,
     }
 }
