@@ -14,9 +14,12 @@
 //! also thrown by `tests/histories/changes.rs`, and a new right asked about in `things.rs` there.
 //!
 //! Read: here what is asked of a step and what it changes; `signing` (whose signatures count), `possible`
-//! (does it make sense), `rights` (who may do what). Not here: entries as they travel, and making histories
+//! (does it make sense), `rights` (who may do what), `bounds` (roles of the charter's own, guardrails,
+//! elevations, entitlements, service accounts), `guardrails` (what those in histories say). Not here: entries as they travel, and making histories
 //! (`tests/histories`).
 
+mod bounds;
+pub mod guardrails;
 mod possible;
 mod rights;
 mod signing;
@@ -25,8 +28,9 @@ use std::collections::BTreeSet;
 
 use writ_evidence::{
     charter::{
-        Automation, Binding, Change, Genesis, Group, PackAcknowledgement, RootKeys,
-        RunnerEnrollment, Scope, Subject, WitnessQuorum, Workspace,
+        Automation, Binding, Change, CustomRole, Elevation, Entitlements, Genesis, Group,
+        PackAcknowledgement, Policy, RootKeys, RunnerEnrollment, Scope, ServiceAccount, Subject,
+        WitnessQuorum, Workspace,
     },
     issuer::Issuer,
     key::PublicKey,
@@ -34,7 +38,7 @@ use writ_evidence::{
 };
 use writ_model::{Connection, Grantee, Principal, Role, UnixTime};
 
-pub use self::rights::Asker;
+pub use self::rights::{Asker, SignedIn, Under};
 
 /// Why a step is not taken, as coarse as an operator's first question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,13 +149,15 @@ pub enum Over {
 pub struct Login {
     /// The issuer and the subject.
     pub person: Principal,
-    /// The client id that they logged in through.
+    /// The client id that they logged in through; of a service account, its name.
     pub client: String,
     /// The groups that the token lists.
     pub groups: BTreeSet<String>,
-    /// The key that the token is signed with.
-    pub issuer_key: PublicKey,
-    /// The key that the token vouches for.
+    /// The authentication methods that the token shows.
+    pub amr: BTreeSet<String>,
+    /// The key that the token is signed with; `None`: no token stands behind it, but a service account.
+    pub issuer_key: Option<PublicKey>,
+    /// The key that the token or the service account vouches for.
     pub key: PublicKey,
     /// When it was issued.
     pub iat: UnixTime,
@@ -180,6 +186,11 @@ pub struct Model {
     retired: Vec<RunnerEnrollment>,
     workspaces: Vec<Workspace>,
     groups: Vec<Group>,
+    roles: Vec<CustomRole>,
+    policies: Vec<Policy>,
+    accounts: Vec<ServiceAccount>,
+    elevations: Vec<Elevation>,
+    entitlements: Vec<Entitlements>,
     bindings: Vec<Binding>,
     connections: Vec<Connection>,
     packs: Vec<PackAcknowledgement>,
@@ -209,6 +220,11 @@ impl Model {
             retired: Vec::new(),
             workspaces: Vec::new(),
             groups: Vec::new(),
+            roles: Vec::new(),
+            policies: Vec::new(),
+            accounts: Vec::new(),
+            elevations: Vec::new(),
+            entitlements: Vec::new(),
             bindings: genesis.owners.iter().map(owner).collect(),
             connections: Vec::new(),
             packs: Vec::new(),
@@ -221,50 +237,54 @@ impl Model {
     /// Every reason against a step.
     #[must_use]
     pub fn against(&self, step: &Step) -> BTreeSet<Reason> {
-        let mut against = BTreeSet::new();
-        if step.place != Place::Next {
-            against.insert(Reason::Chain);
-        }
-        let roots_sign = matches!(step.by, By::Roots(_));
-        if self.is_for_roots(&step.change) != roots_sign || !self.is_possible(&step.change) {
-            against.insert(Reason::NotPossible);
-        }
-        match &step.by {
-            By::Roots(signatures) => {
-                if !self.enough_roots(signatures) {
-                    against.insert(Reason::Signature);
-                }
-            }
-            By::People { signers, cosigned } => {
-                if !self.enough_witnesses(signers, cosigned) {
-                    against.insert(Reason::Signature);
-                }
-                against.extend(self.against_signers(signers, &step.change));
-            }
+        let By::Roots(signatures) = &step.by else { return self.against_witnessed(step) };
+        // Root keys sign at no time, and nothing that they sign says until when.
+        let mut against = self.against_at(step, UnixTime(0));
+        if !self.enough_roots(signatures) {
+            against.insert(Reason::Signature);
         }
         against
     }
 
     /// Every reason for which a witness that has fetched these keys of issuers does not cosign a step that
-    /// people signed.
+    /// people signed; without keys, for which whoever comes later does not believe that witness.
     #[must_use]
     pub fn against_candidate(
         &self,
         step: &Step,
         at: UnixTime,
-        fetched: &[PublicKey],
+        fetched: Option<&[PublicKey]>,
     ) -> BTreeSet<Reason> {
-        let mut against = self.against(step);
-        against.remove(&Reason::Signature);
+        let mut against = self.against_at(step, at);
         let By::People { signers, .. } = &step.by else { return against };
-        if !signers.iter().all(|signer| self.counts(signer, at, Some(fetched))) {
+        if !signers.iter().all(|signer| self.counts(signer, at, fetched)) {
             against.insert(Reason::Signature);
+        }
+        against
+    }
+
+    /// Every reason but missing signatures against a step that is witnessed at a time.
+    fn against_at(&self, step: &Step, at: UnixTime) -> BTreeSet<Reason> {
+        let mut against = BTreeSet::new();
+        if step.place != Place::Next {
+            against.insert(Reason::Chain);
+        }
+        let roots_sign = matches!(step.by, By::Roots(_));
+        if self.is_for_roots(&step.change) != roots_sign || !self.is_possible(&step.change, at) {
+            against.insert(Reason::NotPossible);
+        }
+        if let By::People { signers, .. } = &step.by {
+            against.extend(self.against_signers(signers, &step.change, at));
         }
         against
     }
 
     /// Takes a step that nothing stands against.
     pub fn take(&mut self, step: &Step) {
+        if matches!(step.by, By::People { .. }) {
+            let at = self.witnessed_at(step);
+            self.elevations.retain(|elevation| at.0 < elevation.until.0 + 3600);
+        }
         match step.change.clone() {
             Change::Genesis(_) => {}
             Change::RootRotate(roots) => self.roots = roots,
@@ -292,7 +312,18 @@ impl Model {
                 self.bindings.retain(|known| *known != binding);
                 self.bindings.push(binding);
             }
-            Change::BindingRemove(binding) => self.bindings.retain(|known| *known != binding),
+            Change::BindingRemove(binding) => {
+                self.bindings.retain(|known| *known != binding);
+                self.elevations.retain(|known| known.binding() != binding);
+            }
+            Change::RoleSet(role) => self.take_role(role),
+            Change::PolicySet(policy) => self.take_policy(policy),
+            Change::ServiceAccountSet(account) => self.take_account(account),
+            Change::ElevationGrant(elevation) => {
+                self.elevations.retain(|known| known.binding() != elevation.binding());
+                self.elevations.push(elevation);
+            }
+            Change::EntitlementsSet(entitlements) => self.take_entitlements(entitlements),
             Change::ConnectionSet(connection) => {
                 self.connections.retain(|known| known.name != connection.name);
                 self.connections.push(connection);
@@ -394,6 +425,11 @@ impl Model {
             | Change::RunnerRetire(_)
             | Change::WorkspaceSet(_)
             | Change::GroupSet(_)
+            | Change::RoleSet(_)
+            | Change::PolicySet(_)
+            | Change::ServiceAccountSet(_)
+            | Change::ElevationGrant(_)
+            | Change::EntitlementsSet(_)
             | Change::BindingAdd(_)
             | Change::BindingRemove(_)
             | Change::ConnectionSet(_)

@@ -28,20 +28,25 @@ use writ_api::{Content, ContentKind, RunnerReport, RunnerReports, RunnerTask, Ru
 use writ_evidence::{
     charter::{Change, EntryBody, Genesis, RunnerEnrollment, UnverifiedEntry},
     digest::{RunDatum, RunKey, sha256},
-    idc::UnverifiedIdc,
+    idc::{IdcMode, UnverifiedIdc},
     jws::UnverifiedJws,
     key::{Algorithm, SigningKey},
     seal::{self, Sealed},
     statement::{Says, Statement},
     writ::{self, ConnectionGrant, Order, WritClaims, run_id},
 };
-use writ_model::{AutomationName, Digest, Principal, RunId, RunnerGroupId, TenantId};
+use writ_model::{
+    AutomationName, Digest, Principal, RunId, RunnerGroupId, ServiceAccountName, TenantId,
+};
 use zeroize::Zeroizing;
 
 use crate::{
     keys::{Login, now, random, vouch},
     world::World,
 };
+
+/// The service account that credentials of mode `key` are of, which name nobody.
+pub const SERVICE_ACCOUNT: &str = "importer";
 
 /// How long a refusal may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -475,6 +480,10 @@ fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {
 ///
 /// The token is none.
 pub fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
+    if idc.mode == IdcMode::Key {
+        let account: ServiceAccountName = SERVICE_ACCOUNT.parse()?;
+        return Ok(Principal::from(&account));
+    }
     #[derive(Deserialize)]
     struct Claims {
         iss: String,

@@ -49,6 +49,17 @@ pub fn vouch_by(id_token: impl FnOnce(&str) -> Result<String>) -> Result<Login> 
     Ok(Login { idc, key })
 }
 
+/// A login of a service account's, by a key that the charter enrolls.
+///
+/// # Errors
+///
+/// The random source failed.
+pub fn enrolled(key: SigningKey) -> Result<Login> {
+    let cic = commitment(&key)?;
+    let idc = UnverifiedIdc { mode: IdcMode::Key, id_token: String::new(), cic, refreshed: None };
+    Ok(Login { idc, key })
+}
+
 /// 32 random bytes.
 ///
 /// # Errors

@@ -196,7 +196,7 @@ impl Tenant {
     }
 
     fn writ_over(&self, body: &str, login: &Login, at: UnixTime) -> Result<String> {
-        let idc = login.idc.verify(self.state.issuers(), TokenKeys::Fetched(&self.keys), at)?;
+        let idc = self.state.verify_idc(&login.idc, TokenKeys::Fetched(&self.keys), at)?;
         let claims = WritClaims {
             ten: self.state.ten(),
             principal: idc.principal().clone(),

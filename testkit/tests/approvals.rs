@@ -198,6 +198,65 @@ async fn one_rejection_is_enough_and_silence_is_no_approval() {
     assert_eq!(github.messages().len(), 0);
 }
 
+/// Posts what it is given, and asks nobody.
+const POSTS: &str = "\
+document: {dsl: '1.0.1', namespace: secops, name: post, version: '1.0.0'}
+do:
+  - post:
+      call: slack.chat.post-message:1.0.0@default
+      with: {connection: slack, channel: '#security-alerts', text: '${ .ticket }'}
+";
+
+const FOUR_EYES: &str = "\
+@id(\"posts\")
+forbid (principal, action == Action::\"connection.use\", resource)
+when { context has call && context.call.action == \"slack.chat.post-message\" && context.call has effect }
+unless { context.approvals >= 2 };
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guardrail_has_people_approve_the_very_call_of_a_document_that_asks_nobody() {
+    let (world, github) = prepared("demanded").await;
+    let file = world.folder.join("post.yaml");
+    fs::write(&file, POSTS).unwrap();
+    world.writ(&["automation", "publish", &file.to_string_lossy()]).unwrap();
+    let file = world.folder.join("four-eyes.cedar");
+    fs::write(&file, FOUR_EYES).unwrap();
+    world.writ(&["policy", "set", "four-eyes", &file.to_string_lossy()]).unwrap();
+
+    let run = asking(&world, "secops/post");
+    assert!(inbox(&world, "bob").contains(&run) && !inbox(&world, "default").contains(&run));
+    let said = approve(&world, "default", &run, &[]).unwrap_err();
+    assert!(said.contains("approval-self"), "{said}");
+    let said = approve(&world, "bob", &run, &[]).unwrap();
+    for shown in ["call slack.chat.post-message through secops/slack", CANARY, "#security-alerts"] {
+        assert!(said.contains(shown), "{shown} is not in: {said}");
+    }
+    assert_eq!(github.messages().len(), 0, "one of two");
+
+    // What waits for people was not begun: no crash puts it in doubt.
+    world.kill("runner").unwrap();
+    let mut approved = Err(String::new());
+    for _ in 0..100 {
+        thread::sleep(Duration::from_millis(200));
+        approved = approve(&world, "cyd", &run, &[]);
+        if approved.is_ok() {
+            break;
+        }
+    }
+    approved.unwrap();
+    assert_eq!(ended(&world, &run), ("completed".to_owned(), String::new()));
+    assert_eq!(github.messages().len(), 1);
+
+    let run = asking(&world, "secops/post");
+    approve(&world, "bob", &run, &["--reject"]).unwrap();
+    assert_eq!(ended(&world, &run), ("faulted".to_owned(), "approval-rejected".to_owned()));
+    assert_eq!(github.messages().len(), 1);
+    let bytes = server_bytes(&world);
+    assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
+    audit_verifies(&world);
+}
+
 /// What is answered, each of it to be made wrong.
 #[derive(Clone)]
 struct Answer {

@@ -33,7 +33,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
             return workspace(name, &["local:a/*"]);
         }
         let subject = ["ann", "bob", "cyd", "dee"][subject];
-        Change::BindingAdd(binding(subject, Role::ALL[role], Scope::Tenant))
+        Change::BindingAdd(binding(subject, Role::BUILT_IN[role].clone(), Scope::Tenant))
     });
     proptest::collection::vec(one, 1..6)
 }

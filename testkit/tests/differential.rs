@@ -245,6 +245,7 @@ fn token_claims(round: usize, cic: &str) -> Value {
             claims["nonce"] = json!(nonce_for(cic));
         }
         IdcMode::Workload => claims["aud"] = json!(audience_for(cic)),
+        IdcMode::Key => panic!("no token stands behind a key that the charter enrolls"),
     }
     claims
 }

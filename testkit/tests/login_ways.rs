@@ -296,3 +296,45 @@ async fn a_command_that_prints_a_token_for_the_audience_logs_a_workload_in() {
     let failed = world.refused(&["login", "--token-command", "exit 3"]).unwrap();
     assert!(failed.contains("the command that prints a token ended with"), "{failed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_account_starts_runs_by_its_enrolled_key_alone_until_it_is_stopped() {
+    let (world, github) = prepared("login-account").await;
+    let box_ = ["--session", "box"];
+    let printed = world.writ(&[&["login", "--service-account", "importer"], &box_[..]].concat());
+    let jwk = printed.unwrap();
+    assert!(jwk.contains("\"kty\":\"OKP\"") && !jwk.contains("\"d\""), "{jwk}");
+    let file = world.folder.join("importer.jwk");
+    fs::write(&file, &jwk).unwrap();
+    let failed = start_run(&world, "box", &[]);
+    assert!(said(&failed).contains("idc-service-account"), "{}", said(&failed));
+
+    let file = file.to_string_lossy();
+    let enroll = ["service-account", "set", "importer", "--key", &file, "--operation", "run.start"];
+    world.writ(&enroll).unwrap();
+    let mut role = vec!["role", "set", "starter"];
+    for right in ["run.start", "run.view", "run.read-output", "connection.use"] {
+        role.extend(["--right", right]);
+    }
+    world.writ(&role).unwrap();
+    let failed = start_run(&world, "box", &[]);
+    assert!(said(&failed).contains("policy-denied"), "{}", said(&failed));
+    let issuer = ["--issuer", "urn:writ:service-account"];
+    let bind = ["binding", "add", "--subject", "importer", "--role", "custom/starter"];
+    world.writ(&[&bind[..], &issuer].concat()).unwrap();
+
+    let started = start_run(&world, "box", &[]);
+    assert!(started.status.success(), "{}", said(&started));
+    assert_eq!(github.issues().len(), 1);
+    let whoami = world.writ(&[&["whoami"], &box_[..]].concat()).unwrap();
+    assert!(whoami.contains("urn:writ:service-account#importer"), "{whoami}");
+    let failed = change_charter(&world, "box", &[]);
+    assert!(!failed.status.success(), "it may sign for what its entry says and no more");
+    let sessions = world.writ(&["sessions", "list"]).unwrap();
+    assert!(sessions.contains("importer\tkey"), "{sessions}");
+
+    world.writ(&[&["suspend", "--user", "importer"], &issuer[..]].concat()).unwrap();
+    let failed = start_run(&world, "box", &[]);
+    assert!(said(&failed).contains("suspended"), "{}", said(&failed));
+    assert_eq!(github.issues().len(), 1);
+}

@@ -1,5 +1,5 @@
-//! What each of the seven roles may do: every right decided for every role, in the tenant and in a
-//! workspace, written down as `docs/roles.md`.
+//! What each of the seven roles may do, and which rights a role of the charter's own may hold: every right
+//! decided for every role, in the tenant and in a workspace, written down as `docs/roles.md`.
 //!
 //! In: the built-in policies. Out: a table; the test fails when the committed one says something else, so
 //! that a change of who may do what is a change to review. `WRIT_BLESS=1` rewrites it.
@@ -11,10 +11,12 @@
 
 use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::PathBuf};
 
-use writ_evidence::charter::{Binding, Change, CharterState, Scope, Subject, Workspace};
+use writ_evidence::charter::{
+    Binding, Change, CharterState, CustomRole, Scope, Subject, Workspace,
+};
 use writ_model::{
-    AutomationName, ConnectionName, Grantee, GroupName, PackName, Principal, Role, StandingName,
-    WorkspaceName,
+    AutomationName, ConnectionName, Grantee, GroupName, PackName, PolicyName, Principal, Role,
+    RoleName, ServiceAccountName, StandingName, WorkspaceName,
 };
 use writ_policy::{Policies, Right};
 use writ_testkit::{
@@ -28,7 +30,8 @@ const HEAD: &str = "\
 Written by `WRIT_BLESS=1 cargo test -p writ-testkit --test roles` from the policies' own decisions.
 
 A role is held in the whole tenant or in one workspace. **yes**: either way, in that workspace.
-**tenant**: only if it is held in the whole tenant. Starting a run takes `connection.use` of whoever
+**tenant**: only if it is held in the whole tenant. `custom/…`: the same for a role of the charter's own that
+holds the right; **never**: none can. Starting a run takes `connection.use` of whoever
 published the automation and of whoever starts it, for every connection.
 
 ";
@@ -41,6 +44,9 @@ struct Things {
     standing: StandingName,
     pack: PackName,
     group: GroupName,
+    role: RoleName,
+    policy: PolicyName,
+    account: ServiceAccountName,
     inside: Subject,
     person: Subject,
     bindings: [(&'static str, Binding); 4],
@@ -61,6 +67,9 @@ impl Things {
             standing: "secops/nightly".parse().unwrap(),
             pack: "github".parse().unwrap(),
             group: "on-call".parse().unwrap(),
+            role: "responder".parse().unwrap(),
+            policy: "two-people".parse().unwrap(),
+            account: "importer".parse().unwrap(),
             inside: Subject::Workspace(workspace.clone()),
             person: Subject::User(person("somebody")),
             bindings: [
@@ -80,6 +89,7 @@ impl Things {
             ("connections", Right::ConnectionManage(&self.connection)),
             ("connections", Right::ConnectionView(&self.connection)),
             ("connections", Right::ConnectionUse(&self.connection)),
+            ("connections", Right::ConnectionEntitle(&self.connection)),
             ("packs", Right::PackAcknowledge(&self.pack)),
             ("automations", Right::AutomationEdit(&self.automation)),
             ("automations", Right::AutomationPublish(&self.automation)),
@@ -93,6 +103,9 @@ impl Things {
             ("standing writs", Right::StandingRevoke(&self.standing)),
             ("runners", Right::RunnerManage),
             ("groups", Right::GroupManage(&self.group)),
+            ("roles of the charter's own", Right::RoleManage(&self.role)),
+            ("guardrails", Right::PolicyManage(&self.policy)),
+            ("service accounts", Right::ServiceAccountManage(&self.account)),
             ("people, keys", Right::SubjectSuspend(&self.person)),
             ("what is in a workspace", Right::SubjectSuspend(&self.inside)),
             ("owners, the tenant", Right::SubjectSuspendOwner(&Subject::Tenant)),
@@ -127,6 +140,10 @@ fn named(right: &Right<'_>) -> &'static str {
         | Right::StandingRevoke(_)
         | Right::RunnerManage
         | Right::GroupManage(_)
+        | Right::RoleManage(_)
+        | Right::PolicyManage(_)
+        | Right::ServiceAccountManage(_)
+        | Right::ConnectionEntitle(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_)
         | Right::SessionRevoke
@@ -139,8 +156,14 @@ fn person(sub: &str) -> Principal {
     Principal { iss: ISSUER.to_owned(), sub: sub.to_owned() }
 }
 
-/// A tenant in which `<role>-tenant`, `<role>-secops` and `<role>-other` hold one role each.
-fn tenant() -> CharterState {
+/// A role of the charter's own with one right.
+fn made_with(right: &str) -> CustomRole {
+    CustomRole { name: Things::new().role, rights: [right.to_owned()].into() }
+}
+
+/// A tenant in which `<role>-tenant`, `<role>-secops` and `<role>-other` hold one role each; `custom-…` one of the
+/// charter's own.
+fn tenant() -> Tenant {
     let mut tenant = Tenant::found().unwrap();
     let names = ["secops", "other"].map(|name| -> WorkspaceName { name.parse().unwrap() });
     for name in &names {
@@ -148,21 +171,25 @@ fn tenant() -> CharterState {
         tenant.change("owner", Change::WorkspaceSet(workspace), &Anybody).unwrap();
     }
     let [secops, other] = names.map(Scope::Workspace);
-    for role in Role::ALL {
+    let made = made_with("charter.view");
+    let role = Role::Custom(made.name.clone());
+    tenant.change("owner", Change::RoleSet(made), &Anybody).unwrap();
+    for role in Role::BUILT_IN.into_iter().chain([role]) {
         for (place, scope) in [("tenant", &Scope::Tenant), ("secops", &secops), ("other", &other)] {
-            let principal = Grantee::Principal(person(&format!("{role}-{place}")));
-            let binding = Binding { principal, role, scope: scope.clone() };
+            let principal = Grantee::Principal(person(&format!("{}-{place}", role.class())));
+            let binding = Binding { principal, role: role.clone(), scope: scope.clone() };
             tenant.change("owner", Change::BindingAdd(binding), &Anybody).unwrap();
         }
     }
-    tenant.state
+    tenant
 }
 
 fn may(charter: &CharterState, who: &str, right: Right<'_>) -> bool {
     Policies::built_in().unwrap().decide(charter, &person(who), right).is_ok()
 }
 
-fn cell(charter: &CharterState, role: Role, right: Right<'_>) -> &'static str {
+fn cell(charter: &CharterState, role: &Role, right: Right<'_>) -> &'static str {
+    let role = role.class();
     let in_tenant = may(charter, &format!("{role}-tenant"), right);
     let in_workspace = may(charter, &format!("{role}-secops"), right);
     match (in_tenant, in_workspace) {
@@ -173,16 +200,28 @@ fn cell(charter: &CharterState, role: Role, right: Right<'_>) -> &'static str {
     }
 }
 
-fn table(charter: &CharterState) -> String {
+/// The same of a role of the charter's own that holds this right, where one can.
+fn custom_cell(tenant: &mut Tenant, right: Right<'_>) -> &'static str {
+    let made = made_with(named(&right));
+    let role = Role::Custom(made.name.clone());
+    let policies = Policies::built_in().unwrap();
+    match tenant.change("owner", Change::RoleSet(made), &policies) {
+        Ok(_) => cell(&tenant.state, &role, right),
+        Err(_) => "never",
+    }
+}
+
+fn table(tenant: &mut Tenant) -> String {
     let things = Things::new();
-    let roles: Vec<String> = Role::ALL.iter().map(ToString::to_string).collect();
-    let mut text = format!("{HEAD}| right | on | {} |\n", roles.join(" | "));
-    writeln!(text, "| --- | --- |{}", " --- |".repeat(roles.len())).unwrap();
+    let roles: Vec<String> = Role::BUILT_IN.iter().map(ToString::to_string).collect();
+    let mut text = format!("{HEAD}| right | on | {} | custom/… |\n", roles.join(" | "));
+    writeln!(text, "| --- | --- |{}", " --- |".repeat(roles.len() + 1)).unwrap();
     let mut rights = things.rights();
     rights.sort_by_key(|(_, right)| named(right));
     for (what, right) in rights {
-        let cells = Role::ALL.map(|role| cell(charter, role, right));
-        writeln!(text, "| `{}` | {what} | {} |", named(&right), cells.join(" | ")).unwrap();
+        let cells = Role::BUILT_IN.map(|role| cell(&tenant.state, &role, right)).join(" | ");
+        let custom = custom_cell(tenant, right);
+        writeln!(text, "| `{}` | {what} | {cells} | {custom} |", named(&right)).unwrap();
     }
     text
 }
@@ -193,7 +232,7 @@ fn page() -> PathBuf {
 
 #[test]
 fn the_committed_table_of_roles_is_what_the_policies_decide() {
-    let decided = table(&tenant());
+    let decided = table(&mut tenant());
 
     if env::var_os("WRIT_BLESS").is_some() {
         fs::write(page(), &decided).unwrap();
@@ -224,11 +263,11 @@ fn every_action_of_the_schema_has_a_row() {
 
 #[test]
 fn a_role_elsewhere_or_none_gives_no_right_in_a_workspace() {
-    let charter = tenant();
+    let charter = tenant().state;
     let things = Things::new();
     for (what, right) in things.rights() {
         assert!(!may(&charter, "nobody", right), "nobody may {right} ({what})");
-        for role in Role::ALL {
+        for role in Role::BUILT_IN {
             let who = format!("{role}-other");
             assert!(!may(&charter, &who, right), "{who} may {right} ({what})");
         }

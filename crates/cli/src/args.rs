@@ -2,6 +2,7 @@
 
 mod charter;
 mod login;
+mod rights;
 mod service;
 mod standing;
 mod tenant;
@@ -15,6 +16,9 @@ pub(crate) use charter::{
     SuspendArgs, WitnessCommand,
 };
 pub(crate) use login::{LoginArgs, LogoutArgs, SessionsCommand};
+pub(crate) use rights::{
+    ElevationArgs, ElevationCommand, EntitleArgs, PolicyCommand, RoleCommand, ServiceAccountCommand,
+};
 pub(crate) use service::{
     ConfigCommand, DevIdpArgs, GatewayArgs, RunnerArgs, ServerArgs, TransportArgs,
 };
@@ -117,6 +121,18 @@ pub(crate) enum Command {
     /// Bindings: who holds which role where.
     #[command(subcommand)]
     Binding(BindingCommand),
+    /// Roles of the tenant's own, beside the built-in ones.
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Guardrails: what is forbidden, or takes approval, whatever roles permit.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Elevations: a role for a while.
+    #[command(subcommand)]
+    Elevation(ElevationCommand),
+    /// Service accounts: keys that stand for something that has no identity provider.
+    #[command(subcommand)]
+    ServiceAccount(ServiceAccountCommand),
     /// Connections: where a credential may go. Never the credential.
     #[command(subcommand)]
     Connection(ConnectionCommand),
@@ -246,6 +262,8 @@ pub(crate) enum ConnectionCommand {
     Set(Box<ConnectionArgs>),
     /// List connections.
     List,
+    /// Say what people may do in the service itself: nobody does more of it through Writ.
+    Entitle(EntitleArgs),
     /// Have the runner read the credential and reach the hosts, as a run would. Nothing is sent to them.
     Test {
         /// The connection, `workspace/name`.

@@ -6,16 +6,20 @@ mod automation;
 mod binding;
 mod charter;
 mod connection;
+mod elevation;
 pub(crate) mod explain;
 mod group;
 mod init;
 mod issuer;
 mod login;
 mod pack;
+mod policy;
+mod role;
 mod root;
 mod run;
 mod secret;
 mod service;
+mod service_account;
 mod sessions;
 mod standing;
 mod suspend;
@@ -95,6 +99,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Restore(args) => suspend::restore(&context, *args).await,
         Command::Workspace(command) => workspace::run(&context, command).await,
         Command::Binding(command) => binding::run(&context, command).await,
+        Command::Role(command) => role::run(&context, command).await,
+        Command::Policy(command) => policy::run(&context, command).await,
+        Command::Elevation(command) => elevation::run(&context, command).await,
+        Command::ServiceAccount(command) => service_account::run(&context, command).await,
         Command::Connection(command) => connection::run(&context, command).await,
         Command::Secret(command) => secret::run(command).await,
         Command::Pack(command) => pack::run(&context, command).await,

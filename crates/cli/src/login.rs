@@ -31,6 +31,7 @@ use writ_evidence::{
     jws::{self, HeaderExtra, ObjectType, UnverifiedJws},
     key::SigningKey,
 };
+use writ_model::ServiceAccountName;
 use zeroize::Zeroizing;
 
 use self::provider::{Provider, Tokens};
@@ -72,6 +73,9 @@ impl Request {
 
 /// Logs in at an issuer of the folder's tenant, or as the workload that this is.
 pub(crate) async fn log_in(place: &Place, args: &LoginArgs) -> Result<Session, Failure> {
+    if let Some(account) = &args.service_account {
+        return key_of(account, args);
+    }
     let ca = place.ca()?;
     if args.github_actions || args.token_command.is_some() {
         return log_in_as_workload(ca.as_deref(), args).await;
@@ -123,6 +127,15 @@ async fn log_in_as_workload(ca: Option<&[u8]>, args: &LoginArgs) -> Result<Sessi
     };
     let idc = UnverifiedIdc { mode: IdcMode::Workload, id_token, cic, refreshed: None };
     Ok(Session::new(idc, holder, None))
+}
+
+/// A key that no token vouches for: it counts once the charter enrolls it for the account.
+fn key_of(account: &ServiceAccountName, args: &LoginArgs) -> Result<Session, Failure> {
+    let (holder, cic) = committed(args)?;
+    let idc = UnverifiedIdc { mode: IdcMode::Key, id_token: String::new(), cic, refreshed: None };
+    let mut session = Session::new(idc, holder, None);
+    session.service_account = Some(account.clone());
+    Ok(session)
 }
 
 /// The login's key, a new one or one of the SSH agent's, and the commitment to it.

@@ -14,7 +14,7 @@ use writ_evidence::{
     jws::UnverifiedJws,
     key::{Algorithm, PublicKey, SigningKey},
 };
-use writ_model::UnixTime;
+use writ_model::{Principal, ServiceAccountName, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -36,6 +36,9 @@ struct Stored {
     /// What extends the login at its provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh: Option<Refresh>,
+    /// The service account that the key is made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_account: Option<ServiceAccountName>,
 }
 
 /// What extends a login without the person: as secret as the key, and in the same file.
@@ -55,6 +58,8 @@ pub(crate) struct Refresh {
 pub(crate) struct Session {
     pub(crate) idc: UnverifiedIdc,
     pub(crate) refresh: Option<Refresh>,
+    /// The service account that it is of, if it is one's.
+    pub(crate) service_account: Option<ServiceAccountName>,
     holder: KeyHolder,
 }
 
@@ -86,7 +91,7 @@ impl Session {
         holder: KeyHolder,
         refresh: Option<Refresh>,
     ) -> Self {
-        Self { idc, refresh, holder }
+        Self { idc, refresh, service_account: None, holder }
     }
 
     /// Until when the newest ID token lives, as it says itself.
@@ -98,6 +103,14 @@ impl Session {
         let newest = self.idc.refreshed.as_ref().unwrap_or(&self.idc.id_token);
         let claims: Claims = UnverifiedJws::parse(newest).ok()?.peek().ok()?;
         Some(UnixTime(claims.exp))
+    }
+
+    /// Who it is of, by the claim that names people at its issuer. For showing and for claims; verifiers check it.
+    pub(crate) fn principal(&self, claim: &str) -> Result<Principal, Failure> {
+        if let Some(account) = &self.service_account {
+            return Ok(account.into());
+        }
+        principal_by(&self.idc, claim)
     }
 
     /// The key.
@@ -137,7 +150,8 @@ impl Session {
             (None, Some(public)) => KeyHolder::SshAgent(public),
             (Some(_), Some(_)) | (None, None) => return Err(malformed()),
         };
-        Ok(Self { idc: stored.idc, refresh: stored.refresh, holder })
+        let Stored { idc, refresh, service_account, .. } = stored;
+        Ok(Self { idc, refresh, service_account, holder })
     }
 
     /// Writes a login.
@@ -153,7 +167,8 @@ impl Session {
             KeyHolder::SshAgent(public) => (None, Some(public.clone())),
         };
         let (idc, refresh) = (self.idc.clone(), self.refresh.clone());
-        let stored = Stored { idc, key, ssh_agent, refresh };
+        let service_account = self.service_account.clone();
+        let stored = Stored { idc, key, ssh_agent, refresh, service_account };
         let text = Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| failed(&error))?);
         fs::create_dir_all(place.folder.join("sessions")).map_err(|error| failed(&error))?;
         let next = path.with_extension("next");
@@ -201,4 +216,15 @@ impl Session {
         fs::remove_file(Self::path(place, name)?)
             .map_err(|_| Failure::new("not-logged-in", format!("there is no session `{name}`")))
     }
+}
+
+/// Who a login is by the claim of its token that names people at its issuer.
+pub(crate) fn principal_by(idc: &UnverifiedIdc, claim: &str) -> Result<Principal, Failure> {
+    let malformed = || Failure::new("session", "the ID token does not name its subject");
+    let claims: serde_json::Map<String, serde_json::Value> = UnverifiedJws::parse(&idc.id_token)
+        .and_then(|token| token.peek())
+        .map_err(|_| malformed())?;
+    let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let (iss, sub) = (text("iss").ok_or_else(malformed)?, text(claim).ok_or_else(malformed)?);
+    Ok(Principal { iss, sub })
 }

@@ -7,8 +7,6 @@ use writ_api::Appended;
 use writ_evidence::{
     charter::{Change, CharterState, UnverifiedEntry},
     digest::sha256,
-    idc::UnverifiedIdc,
-    jws::UnverifiedJws,
     writ::{self, Order, WritClaims},
 };
 use writ_model::{Digest, Principal, limits::WRIT_LIFETIME_S};
@@ -20,28 +18,11 @@ use crate::{
     tenant::{Tenant, now},
 };
 
-/// Who the login is, as its ID token says. For showing and for claims; verifiers check it.
-pub(crate) fn principal(idc: &UnverifiedIdc) -> Result<Principal, Failure> {
-    principal_by(idc, "sub")
-}
-
-/// Who a login is by the claim that names people at its issuer.
-pub(crate) fn principal_by(idc: &UnverifiedIdc, claim: &str) -> Result<Principal, Failure> {
-    let malformed = || Failure::new("session", "the ID token does not name its subject");
-    let claims: serde_json::Map<String, serde_json::Value> = UnverifiedJws::parse(&idc.id_token)
-        .and_then(|token| token.peek())
-        .map_err(|_| malformed())?;
-    let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    let (iss, sub) = (text("iss").ok_or_else(malformed)?, text(claim).ok_or_else(malformed)?);
-    Ok(Principal { iss, sub })
-}
-
 /// Who the login is by the claim that the charter names for its issuer.
 fn signer(tenant: &Tenant) -> Result<Principal, Failure> {
-    let idc = &tenant.session.idc;
-    let iss = principal_by(idc, "iss")?.iss;
+    let iss = tenant.session.principal("iss")?.iss;
     let issuer = tenant.charter.issuers().iter().find(|issuer| issuer.iss == iss);
-    principal_by(idc, issuer.map_or("sub", |issuer| issuer.subject_claim.as_str()))
+    tenant.session.principal(issuer.map_or("sub", |issuer| issuer.subject_claim.as_str()))
 }
 
 /// Signs a writ; valid for five minutes.
@@ -74,7 +55,7 @@ const TURN: Duration = Duration::from_secs(1);
 /// Signs a change of the charter and has it appended. Where others came first, it shows what they
 /// changed and signs again over the new head.
 pub(crate) async fn change(tenant: &Tenant, change: Change) -> Result<Appended, Failure> {
-    if let Some(reason) = tenant.charter.takes_second(&change) {
+    if let Some(reason) = tenant.charter.takes_second(&change, now()) {
         return Err(proposal::for_second_signer(tenant, change, reason)?);
     }
     let kind = change.kind();

@@ -16,6 +16,8 @@ pub enum Performed {
     /// It was begun and its answer is lost: it may have happened. [`Perform::recovery`] says what
     /// becomes of it, as after a crash.
     Lost,
+    /// People have to approve it first, and nothing has begun: [`Perform::await_call_approval`].
+    Demanded,
     /// Whoever performs is gone; the run stops here and is taken up at the next start.
     Interrupted,
 }
@@ -83,6 +85,13 @@ pub trait Perform: Send + Sync + 'static {
         &self,
         run: RunId,
         wait: ApprovalWait,
+    ) -> impl Future<Output = Performed> + Send;
+    /// Asks people to approve this very call, and waits until they have answered. It may be dropped at any time
+    /// and asked again. What it comes to is no result of the call.
+    fn await_call_approval(
+        &self,
+        run: RunId,
+        call: &ActionCall,
     ) -> impl Future<Output = Performed> + Send;
     /// What becomes of a call that was begun and not finished.
     fn recovery(&self, run: RunId, call: &ActionCall) -> impl Future<Output = Recovery> + Send;

@@ -138,6 +138,20 @@ impl ApprovalAsked {
     }
 }
 
+/// What people are shown of a call that a guardrail demands approval of: an object of `message` and `payload`.
+#[must_use]
+pub fn shown_call(
+    connection: &PinnedConnection,
+    action: &PinnedAction,
+    parameters: &serde_json::Value,
+) -> String {
+    let message = format!("call {} through {}", action.name, connection.name);
+    let payload = serde_json::json!({
+        "action": action, "connection": connection, "parameters": parameters,
+    });
+    serde_json::json!({ "message": message, "payload": payload }).to_string()
+}
+
 /// The salt of one asking.
 pub struct ApprovalSalt(RunKey);
 

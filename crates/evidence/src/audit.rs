@@ -378,9 +378,8 @@ impl Reader {
         let signed_at = signed_at(&record.writ)?;
         // Where keys are fetched, the jail that accepted the writ has verified the token: its
         // signed acceptance stands in the log, and an issuer's rotation breaks no history.
-        let idc = record
-            .idc
-            .verify(charter.issuers(), TokenKeys::Witnessed, signed_at)
+        let idc = charter
+            .verify_idc(&record.idc, TokenKeys::Witnessed, signed_at)
             .map_err(|error| chain(&error))?;
         let writ = VerifiedWrit::verify(&record.writ, &idc, charter.ten(), signed_at)
             .map_err(|error| chain(&error))?;

@@ -13,12 +13,15 @@
 //! Read: `change` (what can be said), `entry` (how it is signed), `state` (what holds).
 //! Not here: who may change what (`policy` implements [`MayAppend`]).
 
+mod bound;
 mod change;
 mod entry;
 mod noun;
+mod service_account;
 mod state;
 mod subject;
 
+pub use bound::{CustomRole, Elevation, Entitlement, Entitlements, Policy};
 pub use change::Change;
 pub use entry::{
     CosignatureClaims, EntryBody, EntryError, SignedWrit, UnverifiedEntry, sign_cosignature,
@@ -28,6 +31,7 @@ pub use noun::{
     Automation, Binding, CodeGrant, Footprint, Genesis, Group, PackAcknowledgement, PackWithdrawal,
     RootKeys, RunnerEnrollment, Scope, WitnessQuorum, Workspace,
 };
+pub use service_account::ServiceAccount;
 pub use state::{
     CharterState, ConnectionRecord, FoldError, MayAppend, NotPermitted, PublishedAutomation,
     StandingRecord,

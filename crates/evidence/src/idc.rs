@@ -9,7 +9,8 @@
 //! * signing keys come from the issuer's own record in the charter, never from the token;
 //! * *fresh* means `now < min(exp, iat + the issuer's maximum)`, with 60 s for clocks;
 //! * a principal is `(iss, sub)`, never an e-mail address;
-//! * a workload holds no groups, and its token is never refreshed: it asks for another.
+//! * a workload holds no groups, and its token is never refreshed: it asks for another;
+//! * a service account's key counts by the charter alone, until the day that the charter says.
 //!
 //! A refreshed ID token extends a login; it never moves one to another key, person or client.
 //!
@@ -21,10 +22,11 @@ use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use writ_model::{Actor, Digest, Principal, UnixTime, limits::CLOCK_SKEW_S};
+use writ_model::{Actor, Digest, Login, Principal, UnixTime, limits::CLOCK_SKEW_S};
 
 use self::token::{Entry, Expected, IdToken};
 use crate::{
+    charter::ServiceAccount,
     digest::{sha256, sha256_parts},
     issuer::{Issuer, LoginTooWeak, Requirement, Shown, TokenKeys},
     jws::{JwsError, ObjectType, UnverifiedJws},
@@ -43,6 +45,8 @@ pub enum IdcMode {
     Nonce,
     /// The commitment stands in the token's `aud`, and alone there: [`audience_for`].
     Workload,
+    /// No token vouches for the key: the charter enrolls it for a service account. `id_token` is empty.
+    Key,
 }
 
 impl IdcMode {
@@ -52,6 +56,7 @@ impl IdcMode {
         match self {
             Self::Nonce => "nonce",
             Self::Workload => "workload",
+            Self::Key => "key",
         }
     }
 }
@@ -108,6 +113,15 @@ pub enum IdcError {
     /// The ID token's nonce does not commit to this key.
     #[error("ID token's nonce does not commit to this key")]
     Nonce,
+    /// The charter enrolls the key for no service account.
+    #[error("the charter enrolls this key for no service account")]
+    UnknownServiceAccount,
+    /// The keys of the service account count no more; somebody enrolls them again.
+    #[error("the service account's keys count no more; enroll them again")]
+    ServiceAccountEnded,
+    /// Only a login or a workload has a token, and it has one.
+    #[error("the credential of a service account holds no token, and that of others one")]
+    TokenForm,
     /// A claim is missing or of another form.
     #[error("{0} in the ID token is missing or malformed")]
     Claims(&'static str),
@@ -137,6 +151,8 @@ impl IdcError {
             Self::Audience | Self::WorkloadAudience => "idc-audience",
             Self::UnknownWorkload => "idc-workload",
             Self::Pinned => "idc-pinned-claim",
+            Self::UnknownServiceAccount | Self::ServiceAccountEnded => "idc-service-account",
+            Self::TokenForm => "idc-token-form",
             Self::Nonce => "idc-nonce",
             Self::Claims(_) => "idc-claims",
             Self::Refreshed => "idc-refreshed",
@@ -197,7 +213,8 @@ impl UnverifiedIdc {
     ///
     /// # Errors
     ///
-    /// [`IdcError`], as of [`Self::verify`].
+    /// [`IdcError`], as of [`Self::verify`]; `TokenForm` of a service account, whose key is no login: the charter
+    /// ends it.
     pub fn verify_as_issued(
         &self,
         issuers: &[Issuer],
@@ -206,6 +223,9 @@ impl UnverifiedIdc {
         #[derive(Deserialize)]
         struct Peeked {
             iat: UnixTime,
+        }
+        if self.mode == IdcMode::Key {
+            return Err(IdcError::TokenForm);
         }
         let issued: Peeked = UnverifiedJws::parse(&self.id_token)
             .and_then(|token| token.peek())
@@ -256,7 +276,7 @@ impl UnverifiedIdc {
             (Some(compact), IdcMode::Nonce) => {
                 Some(IdToken::verify(compact, Expected::Client, (issuers, keys))?)
             }
-            (Some(_), IdcMode::Workload) => return Err(IdcError::Refreshed),
+            (Some(_), IdcMode::Workload | IdcMode::Key) => return Err(IdcError::Refreshed),
         };
         if refreshed.as_ref().is_some_and(|later| !first.is_extended_by(later)) {
             return Err(IdcError::Refreshed);
@@ -283,6 +303,43 @@ impl UnverifiedIdc {
         })
     }
 
+    /// Verifies the credential of a service account at `now` against those of a charter.
+    ///
+    /// # Errors
+    ///
+    /// [`IdcError`]: `UnknownServiceAccount`, `ServiceAccountEnded`, or the commitment is refused.
+    pub(crate) fn verify_key<'a>(
+        &self,
+        mut accounts: impl Iterator<Item = &'a ServiceAccount>,
+        now: UnixTime,
+    ) -> Result<VerifiedIdc, IdcError> {
+        if self.mode != IdcMode::Key || !self.id_token.is_empty() || self.refreshed.is_some() {
+            return Err(IdcError::TokenForm);
+        }
+        let (key, _) = self.verify_commitment()?;
+        let account = accounts
+            .find(|account| account.keys.contains(&key))
+            .ok_or(IdcError::UnknownServiceAccount)?;
+        if now >= account.until {
+            return Err(IdcError::ServiceAccountEnded);
+        }
+        Ok(VerifiedIdc {
+            digest: self.digest(),
+            fresh_until: account.until,
+            principal: account.principal(),
+            groups: BTreeSet::new(),
+            key,
+            rights: Rights {
+                through: account.name.to_string(),
+                is_workload: true,
+                operations: account.operations.iter().copied().collect(),
+                requires: Vec::new(),
+            },
+            shown: Shown::default(),
+            verified_at: now,
+        })
+    }
+
     /// The first token, whose issuer thereby vouches for the key that `commitment` commits to.
     fn verify_first<'i>(
         &self,
@@ -301,6 +358,7 @@ impl UnverifiedIdc {
                 let audience = format!("{AUDIENCE_PREFIX}{commitment}");
                 IdToken::verify(&self.id_token, Expected::Commitment(&audience), believed)
             }
+            IdcMode::Key => Err(IdcError::TokenForm),
         }
     }
 
@@ -379,8 +437,21 @@ impl VerifiedIdc {
 
     /// The person with their groups: who asks, for a policy.
     #[must_use]
-    pub const fn actor(&self) -> Actor<'_> {
-        Actor { principal: &self.principal, groups: Some(&self.groups) }
+    pub fn actor(&self) -> Actor<'_> {
+        let login = Login {
+            at: self.verified_at,
+            through: &self.rights.through,
+            is_workload: self.rights.is_workload,
+            acr: self.shown.acr.as_deref(),
+            amr: &self.shown.amr,
+            auth_time: self.shown.auth_time,
+        };
+        Actor {
+            principal: &self.principal,
+            groups: Some(&self.groups),
+            at: Some(self.verified_at),
+            login: Some(login),
+        }
     }
 
     /// The key that the issuer vouched for.
@@ -389,13 +460,13 @@ impl VerifiedIdc {
         &self.key
     }
 
-    /// The client id that the login went through, or the workload's name in the charter.
+    /// The client id that the login went through, or the name of the workload or service account in the charter.
     #[must_use]
     pub fn through(&self) -> &str {
         &self.rights.through
     }
 
-    /// Whether it is a workload's: nobody sat there, so it approves nothing.
+    /// Whether it is a workload's or a service account's: nobody sat there, so it approves nothing.
     #[must_use]
     pub const fn is_workload(&self) -> bool {
         self.rights.is_workload

@@ -133,10 +133,10 @@ pub struct StandingFired {
 }
 
 impl Acceptance {
-    /// The signer with the groups that counted when the run was accepted.
+    /// The signer, asking at `at`, with the groups that counted when the run was accepted.
     #[must_use]
-    pub const fn actor(&self) -> Actor<'_> {
-        Actor { principal: &self.principal, groups: Some(&self.groups) }
+    pub const fn actor(&self, at: UnixTime) -> Actor<'_> {
+        Actor { principal: &self.principal, groups: Some(&self.groups), at: Some(at), login: None }
     }
 }
 

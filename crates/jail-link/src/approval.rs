@@ -27,6 +27,9 @@ pub struct RequestApproval {
 pub struct ApprovalState {
     /// The jail's compact statement of what is asked.
     pub asked: String,
+    /// What is shown, where the jail itself says it: a call that a guardrail demands approval of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
     /// The salt of this asking, for those who may see what is shown.
     pub salt: String,
     /// Until when an answer counts.

@@ -94,6 +94,18 @@ pub enum JailRequest {
     /// State what a run asks people to approve, once; say what they have answered. Answered by
     /// [`JailReply::Approval`].
     RequestApproval(Box<RequestApproval>),
+    /// A guardrail demands approval of this very call: state what is asked, once; say what was answered.
+    /// Answered by [`JailReply::Approval`].
+    RequestCallApproval(Box<CallAction>),
+    /// Has the jail begun this call? Answered by [`JailReply::Begun`].
+    WasBegun {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+    },
     /// Verify a `run.approve` writ. Answered by [`JailReply::Statement`].
     ApproveRun(Box<ResumeRun>),
     /// May this principal read what the run asks? Answered by [`JailReply::Done`].
@@ -351,6 +363,8 @@ pub enum JailReply {
     Action(Box<ActionResult>),
     /// What people were asked, and what they have answered.
     Approval(Box<ApprovalState>),
+    /// Whether the jail has begun a call, and nobody has decided since that it may begin again.
+    Begun(bool),
     /// A statement was made.
     Statement {
         /// Compact statement.

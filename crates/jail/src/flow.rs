@@ -12,6 +12,7 @@ pub(crate) mod action;
 mod approve;
 mod cancel;
 mod code;
+mod demand;
 mod issuer_keys;
 mod open;
 mod read;
@@ -38,7 +39,7 @@ use writ_policy::Policies;
 
 use crate::{
     runs::{AcceptedRun, StepPermit},
-    state::{Record, StateFile},
+    state::{Attempt, Record, StateFile},
 };
 
 pub use issuer_keys::WantedKeys;
@@ -149,6 +150,14 @@ impl Jail {
             JailRequest::RevokeSession(revoke) => self.revoke_session(&revoke, now),
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
+            JailRequest::RequestCallApproval(call) => self.request_call_approval(&call, now),
+            JailRequest::WasBegun { run, step, attempt } => {
+                Ok(JailReply::Begun(self.state.memory().begun.contains(&Attempt {
+                    run,
+                    step,
+                    attempt,
+                })))
+            }
             JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),
             JailRequest::MayReadApproval(read) => self.may_read(&read, read::What::Approval, now),
             JailRequest::MayRead(read) => self.may_read(&read, read::What::Output, now),

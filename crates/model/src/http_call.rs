@@ -9,7 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionName, ConnectionHost, InvalidName, PackName, pack::Method};
+use crate::{
+    ActionName, ConnectionHost, InvalidName, PackName,
+    pack::{Effect, Method},
+};
 
 /// A call to one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,16 @@ impl HttpCall {
         match self.method {
             Method::Get | Method::Put | Method::Delete => true,
             Method::Post | Method::Patch => false,
+        }
+    }
+
+    /// What it does, as far as its method says (RFC 9110 §9.3).
+    #[must_use]
+    pub const fn effect(&self) -> Effect {
+        match self.method {
+            Method::Get => Effect::Read,
+            Method::Put | Method::Post | Method::Patch => Effect::Write,
+            Method::Delete => Effect::Destructive,
         }
     }
 }

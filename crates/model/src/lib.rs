@@ -30,9 +30,12 @@ pub use id::{InvalidId, RunId, RunnerGroupId, RunnerId};
 pub use isolation::{IsolationMode, IsolationReport, Measure, MeasureName, MeasureState};
 pub use name::{
     ActionName, AutomationName, ConnectionName, GroupName, InvalidName, PackName, PinnedAction,
-    PinnedConnection, StandingName, WebhookPath, WorkspaceName,
+    PinnedConnection, PolicyName, RoleName, ServiceAccountName, StandingName, WebhookPath,
+    WorkspaceName,
 };
-pub use principal::{Actor, CharterGroup, Grantee, Principal, Role, TokenGroup, UnknownRole};
+pub use principal::{
+    Actor, CharterGroup, Grantee, Login, Principal, Role, SERVICE_ACCOUNTS, TokenGroup, UnknownRole,
+};
 pub use process::{ProcessInput, ProcessReturn, is_environment_name};
 pub use secret_ref::{InvalidSecretRef, SecretManager, SecretRef};
 pub use step::{CodeLanguage, StepId, UnknownLanguage};

@@ -93,6 +93,24 @@ label!(
 );
 
 label!(
+    /// A role that the charter makes, beside the built-in ones.
+    RoleName,
+    "a role name of lower-case letters, digits and hyphens, such as `triage`"
+);
+
+label!(
+    /// A guardrail of the charter's.
+    PolicyName,
+    "a policy name of lower-case letters, digits and hyphens, such as `four-eyes`"
+);
+
+label!(
+    /// A service account: a principal that a key of its own stands for, and no identity provider.
+    ServiceAccountName,
+    "a service account's name of lower-case letters, digits and hyphens, such as `importer`"
+);
+
+label!(
     /// An action pack.
     PackName,
     "a pack name of lower-case letters, digits and hyphens, such as `github`"

@@ -1,12 +1,15 @@
 //! A charter change's question: may its signer make it, under the state before it?
 
 use writ_evidence::{
-    charter::{Automation, Change, CharterState, Group, MayAppend, NotPermitted, Subject},
+    charter::{
+        Automation, Binding, Change, CharterState, CustomRole, Group, MayAppend, NotPermitted,
+        Policy, ServiceAccount, Subject,
+    },
     standing::StandingWrit,
 };
 use writ_model::{Actor, CharterGroup, Grantee, Principal, Role};
 
-use crate::{Denied, Policies, Right, RunPermit};
+use crate::{Circumstances, Denied, Policies, Right, RunPermit, run::check_entitled};
 
 impl MayAppend for Policies {
     fn may_append(
@@ -26,6 +29,15 @@ impl MayAppend for Policies {
                 self.decide(state, actor, Right::RunnerManage).map(drop)
             }
             Change::GroupSet(group) => self.may_set_group(state, actor, group),
+            Change::RoleSet(role) => self.may_set_role(state, actor, role),
+            Change::PolicySet(policy) => self.may_set_policy(state, actor, policy),
+            Change::ServiceAccountSet(account) => self.may_set_account(state, actor, account),
+            Change::ElevationGrant(elevation) => {
+                self.decide(state, actor, Right::BindingManage(&elevation.binding())).map(drop)
+            }
+            Change::EntitlementsSet(entitlements) => self
+                .decide(state, actor, Right::ConnectionEntitle(&entitlements.connection))
+                .map(drop),
             Change::WorkspaceSet(workspace) => {
                 self.decide(state, actor, Right::WorkspaceManage(&workspace.name)).map(drop)
             }
@@ -66,7 +78,17 @@ impl Policies {
     ) -> Result<(), Denied> {
         self.decide(state, actor, Right::AutomationPublish(&automation.name)).map(drop)?;
         for grant in &automation.footprint.connections {
-            self.decide(state, actor, Right::ConnectionUse(&grant.connection.name)).map(drop)?;
+            let right = Right::ConnectionUse(&grant.connection.name);
+            let still_to_come = Circumstances::before_approvals();
+            for action in &grant.actions {
+                let call = Circumstances { action: Some(&action.name), ..still_to_come };
+                self.decide_under(state, actor, right, &call)?;
+                check_entitled(state, actor.principal, &grant.connection.name, &action.name)?;
+            }
+            // What is called is known here: a guardrail that lets some actions through asks about each.
+            if grant.actions.is_empty() {
+                self.decide_under(state, actor, right, &still_to_come)?;
+            }
         }
         Ok(())
     }
@@ -93,7 +115,7 @@ impl Policies {
             let rule = "the automation was published anew since the standing writ was granted";
             return Err(Denied::new("bundle-not-published", rule));
         }
-        let grantor = Actor { principal: grantor, groups: None };
+        let grantor = Actor::from(grantor);
         let permit = self.decide(state, grantor, Right::StandingSet(&standing.name))?;
         let connections = &published.automation.footprint.connections;
         let run = self.decide_run_start(state, grantor, published, connections)?;
@@ -110,10 +132,70 @@ impl Policies {
         self.decide(state, actor, Right::GroupManage(&group.name)).map(drop)?;
         let named = CharterGroup { charter_group: group.name.clone() };
         let bound = Grantee::CharterGroup(named);
-        for binding in state.bindings().filter(|binding| binding.principal == bound) {
+        self.may_give(state, actor, |binding| binding.principal == bound)
+    }
+
+    /// Whether somebody may give each binding and elevation that `counts`.
+    fn may_give(
+        &self,
+        state: &CharterState,
+        actor: Actor<'_>,
+        counts: impl Fn(&Binding) -> bool,
+    ) -> Result<(), Denied> {
+        let lasts = |until| actor.at.is_none_or(|at| at < until);
+        let elevated =
+            state.elevations().filter(|(_, until)| lasts(*until)).map(|(binding, _)| binding);
+        for binding in state.bindings().chain(elevated).filter(|binding| counts(binding)) {
             self.decide(state, actor, Right::BindingManage(binding)).map(drop)?;
         }
         Ok(())
+    }
+
+    /// Who holds a role gets what it holds: it takes the right to give each of its bindings. What only owners
+    /// do, no such role holds.
+    fn may_set_role(
+        &self,
+        state: &CharterState,
+        actor: Actor<'_>,
+        role: &CustomRole,
+    ) -> Result<(), Denied> {
+        self.decide(state, actor, Right::RoleManage(&role.name)).map(drop)?;
+        if let Some(right) = role.rights.iter().find(|right| !self.is_assignable(right)) {
+            let rule = format!("no role that a charter makes can hold the right `{right}`");
+            return Err(Denied::new("role-right", rule));
+        }
+        let made = Role::Custom(role.name.clone());
+        self.may_give(state, actor, |binding| binding.role == made)
+    }
+
+    fn may_set_policy(
+        &self,
+        state: &CharterState,
+        actor: Actor<'_>,
+        policy: &Policy,
+    ) -> Result<(), Denied> {
+        self.decide(state, actor, Right::PolicyManage(&policy.name)).map(drop)?;
+        if policy.cedar.is_empty() {
+            return Ok(());
+        }
+        self.check_guardrail(&policy.name, &policy.cedar)
+    }
+
+    /// Whose key stands for an account has what is bound to it: it takes the right to give each of that.
+    fn may_set_account(
+        &self,
+        state: &CharterState,
+        actor: Actor<'_>,
+        account: &ServiceAccount,
+    ) -> Result<(), Denied> {
+        self.decide(state, actor, Right::ServiceAccountManage(&account.name)).map(drop)?;
+        let principal = account.principal();
+        let groups: Vec<_> = state.groups_of(&principal).collect();
+        self.may_give(state, actor, |binding| match &binding.principal {
+            Grantee::Principal(bound) => *bound == principal,
+            Grantee::CharterGroup(bound) => groups.contains(&&bound.charter_group),
+            Grantee::Group(_) => false,
+        })
     }
 
     /// Only an owner stops an owner, or the tenant.

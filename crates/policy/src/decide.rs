@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{Authorizer, Decision, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Authorizer, Decision, EntityUid, PolicySet, Schema, ValidationMode, Validator};
 use writ_evidence::{
     charter::{CharterState, Scope},
     statement::DecisionRecord,
 };
-use writ_model::{Actor, Grantee, Principal, Role};
+use writ_model::{Actor, Grantee, PolicyName, Principal, Role};
 
-use crate::{Right, entities::question, suspended::check_running};
+use crate::{
+    Circumstances, Right, entities::question, guardrail, guardrail::Newest,
+    suspended::check_running,
+};
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
 const BUILT_IN: &str = include_str!("built_in.cedar");
@@ -26,6 +29,7 @@ pub struct PolicyError {
 pub struct Policies {
     schema: Schema,
     set: PolicySet,
+    guarded: Newest,
     /// For each action, the roles that hold it.
     holders: BTreeMap<&'static str, Vec<Role>>,
 }
@@ -84,11 +88,13 @@ pub struct Denied {
     pub code: &'static str,
     /// The rule, for people.
     pub reason: String,
+    /// How many people would have to approve for it to be permitted, if that is all that is missing.
+    pub approvals: Option<u8>,
 }
 
 impl Denied {
     pub(crate) fn new(code: &'static str, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
+        Self { code, reason: reason.into(), approvals: None }
     }
 }
 
@@ -116,7 +122,7 @@ impl Policies {
     }
 
     fn from_parts(schema: Schema, policies: PolicySet) -> Self {
-        Self { schema, set: policies, holders: holders() }
+        Self { schema, set: policies, guarded: Newest::default(), holders: holders() }
     }
 
     /// Policies that were not validated, to show that an error at evaluation denies.
@@ -131,26 +137,51 @@ impl Policies {
     /// # Errors
     ///
     /// [`Denied`]: `suspended` names what the kill switch has stopped; `policy-denied` names the roles
-    /// that would do; `policy-error` is an evaluation error, which denies whatever else permits.
+    /// that would do; `policy-forbidden` names the guardrails that forbid it; `policy-error` is an evaluation
+    /// error, which denies whatever else permits.
     pub fn decide<'a>(
         &self,
         charter: &CharterState,
         actor: impl Into<Actor<'a>>,
         right: Right<'_>,
     ) -> Result<Permit, Denied> {
-        let actor = actor.into();
+        self.decide_under(charter, actor.into(), right, &Circumstances::default())
+    }
+
+    /// Decides one question under these circumstances.
+    ///
+    /// # Errors
+    ///
+    /// As [`Policies::decide`].
+    pub fn decide_under(
+        &self,
+        charter: &CharterState,
+        actor: Actor<'_>,
+        right: Right<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Permit, Denied> {
         check_running(charter, actor, &right)?;
         let error = || {
             Denied::new("policy-error", format!("{right} could not be evaluated, so it is denied"))
         };
-        let question = question(charter, actor, &right, &self.schema).ok_or_else(error)?;
-        let response =
-            Authorizer::new().is_authorized(&question.request, &self.set, &question.entities);
+        let question =
+            question(charter, actor, &right, circumstances, &self.schema).ok_or_else(error)?;
+        let guarded = if right.is_guarded() && charter.policies().next().is_some() {
+            Some(self.guarded.of(charter, &self.set).map_err(|_| error())?)
+        } else {
+            None
+        };
+        let set = guarded.as_ref().map_or(&self.set, |guarded| &guarded.set);
+        let response = Authorizer::new().is_authorized(&question.request, set, &question.entities);
         if response.diagnostics().errors().next().is_some() {
             return Err(error());
         }
         match response.decision() {
-            Decision::Deny => Err(self.denied(actor.principal, &right)),
+            Decision::Deny => {
+                let forbidding: Vec<String> =
+                    response.diagnostics().reason().map(ToString::to_string).collect();
+                Err(self.denied(charter, actor.principal, &right, &forbidding))
+            }
             Decision::Allow => {
                 let policies: Vec<String> = response
                     .diagnostics()
@@ -164,13 +195,24 @@ impl Policies {
         }
     }
 
-    fn denied(&self, principal: &Principal, right: &Right<'_>) -> Denied {
-        let roles: Vec<&str> = self
-            .holders
-            .get(right.action())
-            .into_iter()
-            .flatten()
-            .map(|role| role.as_str())
+    fn denied(
+        &self,
+        charter: &CharterState,
+        principal: &Principal,
+        right: &Right<'_>,
+        forbidding: &[String],
+    ) -> Denied {
+        if !forbidding.is_empty() {
+            let policies = forbidding.join(", ");
+            let reason =
+                format!("{principal} may not {right}: the guardrail {policies} forbids it");
+            return Denied::new("policy-forbidden", reason);
+        }
+        let built_in = self.holders.get(right.action()).into_iter().flatten();
+        let made = charter.roles().filter(|(_, rights)| rights.contains(right.action()));
+        let roles: Vec<String> = built_in
+            .map(ToString::to_string)
+            .chain(made.map(|(name, _)| Role::Custom(name.clone()).to_string()))
             .collect();
         let place = right
             .workspace()
@@ -183,6 +225,27 @@ impl Policies {
     }
 }
 
+impl Policies {
+    /// Whether a role of the charter's own may hold a right of this name.
+    #[must_use]
+    pub(crate) fn is_assignable(&self, right: &str) -> bool {
+        let Ok(action) = format!("Action::{right:?}").parse::<EntityUid>() else { return false };
+        let Ok(custom) = "Action::\"role:custom\"".parse::<EntityUid>() else { return false };
+        let Ok(actions) = self.schema.action_entities() else { return false };
+        action != custom && actions.is_ancestor_of(&custom, &action)
+    }
+
+    /// Whether text may be a guardrail of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] with code `policy-invalid`, and what Cedar says about it.
+    pub fn check_guardrail(&self, name: &PolicyName, cedar: &str) -> Result<(), Denied> {
+        guardrail::check(name.as_str(), cedar, &self.schema)
+            .map_err(|reason| Denied::new("policy-invalid", format!("policy {name}: {reason}")))
+    }
+}
+
 /// Every path that a deciding policy went: user → group → binding → workspace → resource.
 fn paths(
     charter: &CharterState,
@@ -192,7 +255,11 @@ fn paths(
 ) -> Vec<String> {
     charter
         .bindings_of(actor)
-        .filter(|binding| policies.contains(&format!("role-{}", binding.role)))
+        .filter(|binding| policies.contains(&format!("role-{}", binding.role.class())))
+        .filter(|binding| match &binding.role {
+            made @ Role::Custom(_) => charter.custom_role_holds(made, right.action()),
+            _ => true,
+        })
         .filter_map(|binding| {
             let place = match &binding.scope {
                 Scope::Tenant => "tenant".to_owned(),
@@ -201,7 +268,7 @@ fn paths(
                 }
                 Scope::Workspace(_) => return None,
             };
-            let role = binding.role;
+            let role = &binding.role;
             let user = actor.principal;
             let through = match &binding.principal {
                 Grantee::Principal(_) => String::new(),
@@ -218,9 +285,9 @@ fn holders() -> BTreeMap<&'static str, Vec<Role>> {
     for declaration in SCHEMA.split("\naction \"").skip(1) {
         let Some((action, rest)) = declaration.split_once('"') else { continue };
         let groups = rest.split("appliesTo").next().unwrap_or_default();
-        let roles: Vec<Role> = Role::ALL
+        let roles: Vec<Role> = Role::BUILT_IN
             .into_iter()
-            .filter(|role| groups.contains(&format!("\"role:{role}\"")))
+            .filter(|role| groups.contains(&format!("\"role:{}\"", role.class())))
             .collect();
         holders.insert(action, roles);
     }

@@ -9,7 +9,8 @@
 //! * a permit is made only by a decision.
 //!
 //! Read: `right` (what can be asked), `schema.cedarschema` and `built_in.cedar` (who may),
-//! `decide` (one question), `suspended` (what is stopped), `run` (a run's questions), `append` (a charter
+//! `decide` (one question), `circumstances` (under what it is asked), `guardrail` (what a charter forbids beside),
+//! `suspended` (what is stopped), `run` (a run's questions), `append` (a charter
 //! change's question), `approve` (who may answer an approval),
 //! `connection` (a test's question).
 
@@ -17,15 +18,18 @@
 
 mod append;
 mod approve;
+mod circumstances;
 mod connection;
 mod decide;
 mod entities;
+mod guardrail;
 mod right;
 mod run;
 mod suspended;
 #[cfg(test)]
 mod tests;
 
+pub use circumstances::Circumstances;
 pub use decide::{Denied, Permit, Policies, PolicyError};
 pub use right::Right;
 pub use run::RunPermit;

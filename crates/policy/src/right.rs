@@ -4,7 +4,8 @@ use std::fmt;
 
 use writ_evidence::charter::{Binding, Scope, Subject};
 use writ_model::{
-    AutomationName, ConnectionName, GroupName, PackName, Role, StandingName, WorkspaceName,
+    AutomationName, ConnectionName, GroupName, PackName, PolicyName, Role, RoleName,
+    ServiceAccountName, StandingName, WorkspaceName,
 };
 
 /// One thing that a principal may or may not do.
@@ -46,6 +47,14 @@ pub enum Right<'a> {
     RunnerManage,
     /// Make or change this group of the charter's.
     GroupManage(&'a GroupName),
+    /// Make or change this role of the charter's.
+    RoleManage(&'a RoleName),
+    /// Set this guardrail.
+    PolicyManage(&'a PolicyName),
+    /// Make or change this service account.
+    ServiceAccountManage(&'a ServiceAccountName),
+    /// Say what people may do in the service behind this connection.
+    ConnectionEntitle(&'a ConnectionName),
     /// Suspend or restore this subject.
     SubjectSuspend(&'a Subject),
     /// Suspend or restore this subject, whose stop takes an owner: the tenant, or an owner.
@@ -71,7 +80,8 @@ impl<'a> Right<'a> {
                 | Role::Operator
                 | Role::Approver
                 | Role::Viewer
-                | Role::Auditor => "binding.manage",
+                | Role::Auditor
+                | Role::Custom(_) => "binding.manage",
             },
             Self::ConnectionManage(_) => "connection.manage",
             Self::ConnectionView(_) => "connection.view",
@@ -89,6 +99,10 @@ impl<'a> Right<'a> {
             Self::StandingRevoke(_) => "standing.revoke",
             Self::RunnerManage => "runner.manage",
             Self::GroupManage(_) => "group.manage",
+            Self::RoleManage(_) => "role.manage",
+            Self::PolicyManage(_) => "policy.manage",
+            Self::ServiceAccountManage(_) => "service-account.manage",
+            Self::ConnectionEntitle(_) => "connection.entitle",
             Self::SubjectSuspend(_) => "subject.suspend",
             Self::SubjectSuspendOwner(_) => "subject.suspend-owner",
             Self::SessionRevoke => "session.revoke",
@@ -104,6 +118,9 @@ impl<'a> Right<'a> {
             | Self::PackAcknowledge(_)
             | Self::RunnerManage
             | Self::GroupManage(_)
+            | Self::RoleManage(_)
+            | Self::PolicyManage(_)
+            | Self::ServiceAccountManage(_)
             | Self::SubjectSuspendOwner(_)
             | Self::SessionRevoke
             | Self::CharterView
@@ -117,9 +134,10 @@ impl<'a> Right<'a> {
                 Scope::Workspace(_) => "Workspace",
             },
             Self::StandingSet(_) | Self::StandingRevoke(_) => "Workspace",
-            Self::ConnectionManage(_) | Self::ConnectionView(_) | Self::ConnectionUse(_) => {
-                "Connection"
-            }
+            Self::ConnectionManage(_)
+            | Self::ConnectionView(_)
+            | Self::ConnectionUse(_)
+            | Self::ConnectionEntitle(_) => "Connection",
             Self::AutomationEdit(_)
             | Self::AutomationPublish(_)
             | Self::AutomationView(_)
@@ -138,6 +156,9 @@ impl<'a> Right<'a> {
             | Self::PackAcknowledge(_)
             | Self::RunnerManage
             | Self::GroupManage(_)
+            | Self::RoleManage(_)
+            | Self::PolicyManage(_)
+            | Self::ServiceAccountManage(_)
             | Self::SubjectSuspendOwner(_)
             | Self::SessionRevoke
             | Self::CharterView
@@ -150,7 +171,8 @@ impl<'a> Right<'a> {
             },
             Self::ConnectionManage(name)
             | Self::ConnectionView(name)
-            | Self::ConnectionUse(name) => Some(name.workspace()),
+            | Self::ConnectionUse(name)
+            | Self::ConnectionEntitle(name) => Some(name.workspace()),
             Self::AutomationEdit(name)
             | Self::AutomationPublish(name)
             | Self::AutomationView(name)
@@ -187,7 +209,57 @@ impl<'a> Right<'a> {
             | Self::RunApprove(_)
             | Self::StandingSet(_)
             | Self::RunnerManage
-            | Self::GroupManage(_) => false,
+            | Self::GroupManage(_)
+            | Self::RoleManage(_)
+            | Self::PolicyManage(_)
+            | Self::ServiceAccountManage(_)
+            | Self::ConnectionEntitle(_) => false,
+        }
+    }
+
+    /// Whether guardrails count for it. They keep nobody from stopping something, nor owners from changing
+    /// guardrails: a tenant can't lock itself up.
+    pub(crate) const fn is_guarded(&self) -> bool {
+        !matches!(
+            self,
+            Self::PolicyManage(_)
+                | Self::SubjectSuspend(_)
+                | Self::SubjectSuspendOwner(_)
+                | Self::StandingRevoke(_)
+                | Self::SessionRevoke
+        )
+    }
+
+    /// The name of the resource within its workspace, where it has one.
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        match self {
+            Self::ConnectionManage(name)
+            | Self::ConnectionView(name)
+            | Self::ConnectionUse(name)
+            | Self::ConnectionEntitle(name) => Some(name.name()),
+            Self::AutomationEdit(name)
+            | Self::AutomationPublish(name)
+            | Self::AutomationView(name)
+            | Self::RunStart(name)
+            | Self::RunResume(name)
+            | Self::RunApprove(name)
+            | Self::RunView(name)
+            | Self::RunReadOutput(name) => Some(name.name()),
+            Self::WorkspaceManage(_)
+            | Self::BindingManage(_)
+            | Self::PackAcknowledge(_)
+            | Self::StandingSet(_)
+            | Self::StandingRevoke(_)
+            | Self::RunnerManage
+            | Self::GroupManage(_)
+            | Self::RoleManage(_)
+            | Self::PolicyManage(_)
+            | Self::ServiceAccountManage(_)
+            | Self::SubjectSuspend(_)
+            | Self::SubjectSuspendOwner(_)
+            | Self::SessionRevoke
+            | Self::CharterView
+            | Self::AuditRead => None,
         }
     }
 
@@ -199,6 +271,9 @@ impl<'a> Right<'a> {
             Self::StandingSet(name) | Self::StandingRevoke(name) => format!("standing writ {name}"),
             Self::RunnerManage => "the tenant's runners".to_owned(),
             Self::GroupManage(name) => format!("group {name}"),
+            Self::RoleManage(name) => format!("role custom/{name}"),
+            Self::PolicyManage(name) => format!("policy {name}"),
+            Self::ServiceAccountManage(name) => format!("service account {name}"),
             Self::SubjectSuspend(subject) | Self::SubjectSuspendOwner(subject) => {
                 subject.to_string()
             }
@@ -211,7 +286,8 @@ impl<'a> Right<'a> {
             },
             Self::ConnectionManage(name)
             | Self::ConnectionView(name)
-            | Self::ConnectionUse(name) => format!("connection {name}"),
+            | Self::ConnectionUse(name)
+            | Self::ConnectionEntitle(name) => format!("connection {name}"),
             Self::AutomationEdit(name)
             | Self::AutomationPublish(name)
             | Self::AutomationView(name)

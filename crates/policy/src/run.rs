@@ -4,13 +4,16 @@
 //! connection needs `connection.use` of both the publisher and the signer, at that moment.
 
 use writ_evidence::{
+    approval::QUORUM_MAX,
     charter::{CharterState, PublishedAutomation, Subject},
     statement::DecisionRecord,
     writ::ConnectionGrant,
 };
-use writ_model::{Actor, PinnedAction, PinnedConnection, Principal, WorkspaceName};
+use writ_model::{
+    ActionName, Actor, ConnectionName, PinnedAction, PinnedConnection, Principal, WorkspaceName,
+};
 
-use crate::{Denied, Permit, Policies, Right, connection::check_connection};
+use crate::{Circumstances, Denied, Permit, Policies, Right, connection::check_connection};
 
 /// A run may start. Only a decision makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,25 +63,34 @@ impl Policies {
             check_in_workspace(&grant.connection, automation.name.workspace())?;
             for action in &grant.actions {
                 let both = (signer, &published.publisher);
-                permit =
-                    permit.and(self.decide_action(charter, both, &grant.connection, action)?);
+                let call = Circumstances {
+                    action: Some(&action.name),
+                    ..Circumstances::before_approvals()
+                };
+                permit = permit.and(self.decide_action(
+                    charter,
+                    both,
+                    (&grant.connection, action),
+                    &call,
+                )?);
             }
         }
         Ok(RunPermit(permit))
     }
 
-    /// Decides whether one action may be called through one connection now.
+    /// Decides whether one action may be called through one connection, under these circumstances.
     ///
     /// # Errors
     ///
     /// [`Denied`]: `connection-unknown`, `connection-changed`, `secret-path-not-listed`,
-    /// `pack-unacknowledged`, or one of the two lacks `connection.use`.
+    /// `pack-unacknowledged`, `entitlement-missing`, one of the two lacks `connection.use`, or
+    /// `approval-demanded`: guardrails would permit it once [`Denied::approvals`] people have approved this call.
     pub fn decide_action(
         &self,
         charter: &CharterState,
         (signer, publisher): (Actor<'_>, &Principal),
-        connection: &PinnedConnection,
-        action: &PinnedAction,
+        (connection, action): (&PinnedConnection, &PinnedAction),
+        circumstances: &Circumstances<'_>,
     ) -> Result<Permit, Denied> {
         check_connection(charter, connection)?;
         if !charter.acknowledges(action) {
@@ -86,14 +98,65 @@ impl Policies {
                 format!("the charter acknowledges no pack of this digest for {}", action.name);
             return Err(Denied::new("pack-unacknowledged", rule));
         }
-        let right = Right::ConnectionUse(&connection.name);
-        let who = |who: &str, denied: Denied| {
-            Denied::new(denied.code, format!("the {who}: {}", denied.reason))
+        for (who, principal) in [("signer", signer.principal), ("publisher", publisher)] {
+            check_entitled(charter, principal, &connection.name, &action.name)
+                .map_err(|denied| of(who, denied))?;
+        }
+        let decided = |approvals| {
+            let call = Circumstances { approvals, ..*circumstances };
+            self.decide_use(charter, (signer, publisher), &connection.name, &call)
         };
-        let signers = self.decide(charter, signer, right).map_err(|d| who("signer", d))?;
-        let publishers = self.decide(charter, publisher, right).map_err(|d| who("publisher", d))?;
+        let denied = match decided(circumstances.approvals) {
+            Ok(permit) => return Ok(permit),
+            Err(denied) => denied,
+        };
+        if denied.code != "policy-forbidden" {
+            return Err(denied);
+        }
+        // What guardrails ask for, they say by what they would permit.
+        let mut more = (circumstances.approvals..QUORUM_MAX).map(|had| had + 1);
+        let Some(approvals) = more.find(|approvals| decided(*approvals).is_ok()) else {
+            return Err(denied);
+        };
+        let rule = format!("{}; it takes {approvals} to approve it", denied.reason);
+        Err(Denied { approvals: Some(approvals), ..Denied::new("approval-demanded", rule) })
+    }
+
+    fn decide_use(
+        &self,
+        charter: &CharterState,
+        (signer, publisher): (Actor<'_>, &Principal),
+        connection: &ConnectionName,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Permit, Denied> {
+        let right = Right::ConnectionUse(connection);
+        let signers = self
+            .decide_under(charter, signer, right, circumstances)
+            .map_err(|denied| of("signer", denied))?;
+        let publishers = self
+            .decide_under(charter, publisher.into(), right, circumstances)
+            .map_err(|denied| of("publisher", denied))?;
         Ok(signers.and(publishers))
     }
+}
+
+fn of(who: &str, denied: Denied) -> Denied {
+    Denied { reason: format!("the {who}: {}", denied.reason), ..denied }
+}
+
+/// Where it is known what people may do in a service itself, nobody does more of it through Writ.
+pub(crate) fn check_entitled(
+    charter: &CharterState,
+    principal: &Principal,
+    connection: &ConnectionName,
+    action: &ActionName,
+) -> Result<(), Denied> {
+    let Some(holders) = charter.entitlements(connection) else { return Ok(()) };
+    if holders.get(principal).is_some_and(|actions| actions.contains(action)) {
+        return Ok(());
+    }
+    let rule = format!("{principal} may not do {action} in the service behind {connection} itself");
+    Err(Denied::new("entitlement-missing", rule))
 }
 
 fn check_in_workspace(

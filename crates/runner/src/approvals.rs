@@ -19,8 +19,10 @@ use writ_evidence::{
     digest::sha256,
     idc::UnverifiedIdc,
 };
-use writ_jail_link::{ApprovalState, JailReply, JailRequest, RequestApproval, ResumeRun};
-use writ_model::{RunId, UnixTime};
+use writ_jail_link::{
+    ApprovalState, CallAction, JailReply, JailRequest, RequestApproval, ResumeRun,
+};
+use writ_model::{RunId, StepId, UnixTime};
 use writ_workflow::{ApprovalWait, StepError};
 
 use crate::{
@@ -48,32 +50,38 @@ impl Drop for Showing<'_> {
 }
 
 impl Approvals {
-    /// Has the jail state what is asked, and waits for its verdict.
+    /// Has the jail state what is asked, and waits for its verdict. `asking` makes the request, each time.
     pub(crate) async fn ask(
         &self,
-        jail: &JailClient,
-        news: &Notify,
-        run: RunId,
-        wait: ApprovalWait,
+        (jail, news): (&JailClient, &Notify),
+        (run, step): (RunId, &StepId),
+        asking: Asking<'_>,
     ) -> Performed {
-        let shown = wait.shown.to_string();
         let _showing = Showing(self, run);
         loop {
             // Made before the look, so that an answer between the look and the wait wakes it.
             let answered = self.answered.notified();
-            let request = JailRequest::RequestApproval(Box::new(request(run, &wait, &shown)));
-            let state = match jail.ask(request).await {
+            let state = match jail.ask(asking.request(run)).await {
                 Ok(JailReply::Approval(state)) => *state,
+                // The guardrail that demanded it is gone.
+                Err(JailError::Refused(refused)) if refused.code == "approval-not-demanded" => {
+                    return Performed::done(Ok(Value::Null));
+                }
                 Err(JailError::Refused(refused)) => {
-                    return Performed::done(Err(step_error(&failed(&refused.code), &wait.step)));
+                    return Performed::done(Err(step_error(&failed(&refused.code), step)));
                 }
                 Ok(_) | Err(_) => return Performed::Interrupted,
             };
             news.notify_one();
-            if let Some(result) = settled(&state, &wait) {
+            if let Some(result) = settled(&state, step) {
                 return Performed::done(result);
             }
             let over = left(state.deadline);
+            let shown = match (&state.shown, &asking) {
+                (Some(shown), _) => shown.clone(),
+                (None, Asking::Task { shown, .. }) => shown.clone(),
+                (None, Asking::Call(_)) => return Performed::Interrupted,
+            };
             self.show(run, state, &shown);
             tokio::select! {
                 () = answered => {}
@@ -115,20 +123,42 @@ pub(crate) async fn answer(parts: &Arc<Parts>, run: RunId, writ: String, idc: Un
     parts.outbox.put(RunnerReport::ResumeDone { writ: digest, refused });
 }
 
-fn request(run: RunId, wait: &ApprovalWait, shown: &str) -> RequestApproval {
-    RequestApproval {
-        run,
-        step: wait.step.clone(),
-        attempt: wait.attempt,
-        shown: shown.to_owned(),
-        deadline: wait.until.map(|until| UnixTime(until.0 / 1000)),
+/// What people are asked.
+pub(crate) enum Asking<'a> {
+    /// What a task of the document says.
+    Task {
+        /// The task.
+        wait: &'a ApprovalWait,
+        /// Its text, exactly as shown.
+        shown: String,
+    },
+    /// A call that a guardrail demands approval of; the jail says what is shown.
+    Call(Box<dyn Fn() -> CallAction + Send + Sync + 'a>),
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn task(wait: &'a ApprovalWait) -> Self {
+        Self::Task { wait, shown: wait.shown.to_string() }
+    }
+
+    fn request(&self, run: RunId) -> JailRequest {
+        match self {
+            Self::Call(call) => JailRequest::RequestCallApproval(Box::new(call())),
+            Self::Task { wait, shown } => JailRequest::RequestApproval(Box::new(RequestApproval {
+                run,
+                step: wait.step.clone(),
+                attempt: wait.attempt,
+                shown: shown.clone(),
+                deadline: wait.until.map(|until| UnixTime(until.0 / 1000)),
+            })),
+        }
     }
 }
 
 /// What a verdict means for the run; nothing while answers are missing and there is time.
-fn settled(state: &ApprovalState, wait: &ApprovalWait) -> Option<Result<Value, StepError>> {
+fn settled(state: &ApprovalState, step: &StepId) -> Option<Result<Value, StepError>> {
     let error = |kind: &str, status: u16, code: &str| {
-        Some(Err(StepError::standard(kind, status, code, &wait.step.task)))
+        Some(Err(StepError::standard(kind, status, code, &step.task)))
     };
     match state.verdict {
         Verdict::Approved => Some(Ok(state.answers.iter().map(event).collect())),

@@ -20,7 +20,7 @@ use writ_model::{
 use writ_workflow::{ActionCall, ApprovalWait, CodeRun, Outcome, PackRef, StepError};
 
 use crate::{
-    approvals::Approvals,
+    approvals::{Approvals, Asking},
     charter_cache::CharterCache,
     clock,
     content::ContentCache,
@@ -48,16 +48,8 @@ impl Perform for Steps {
         let Some(pack) = self.pack(&call).await else {
             return Performed::done(Err(step_error(&failed("pack-unavailable"), &call.step)));
         };
-        let repeatable = self.recovery(run, &call).await != Recovery::Ask;
-        let request = CallAction {
-            run,
-            step: call.step.clone(),
-            attempt: call.attempt,
-            action: call.action,
-            connection: call.connection,
-            parameters: Value::Object(call.parameters).to_string(),
-            pack,
-        };
+        let repeatable = self.kind(&call).await != Recovery::Ask;
+        let request = request(run, &call, pack);
         let answer = self.jail.ask(JailRequest::CallAction(Box::new(request))).await;
         self.news.notify_one();
         match answer {
@@ -67,6 +59,9 @@ impl Perform for Steps {
                     return Performed::Lost;
                 }
                 Performed::done(to_result(result, &call.step))
+            }
+            Err(JailError::Refused(refused)) if refused.code == "approval-demanded" => {
+                Performed::Demanded
             }
             Err(JailError::Refused(refused)) => {
                 Performed::done(Err(step_error(&failed(&refused.code), &call.step)))
@@ -123,25 +118,30 @@ impl Perform for Steps {
     }
 
     async fn await_approval(&self, run: RunId, wait: ApprovalWait) -> Performed {
-        let answered = self.approvals.ask(&self.jail, &self.news, run, wait).await;
+        let (link, of) = ((&*self.jail, &*self.news), (run, &wait.step));
+        let answered = self.approvals.ask(link, of, Asking::task(&wait)).await;
         self.news.notify_one();
         answered
     }
 
-    async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
-        let Some(text) = self.pack(call).await else { return Recovery::Ask };
-        if matches!(call.pack, PackRef::Inline(_)) {
-            let repeatable =
-                serde_json::from_str(&text).is_ok_and(|call: HttpCall| call.is_idempotent());
-            return if repeatable { Recovery::Again } else { Recovery::Ask };
-        }
-        let action = serde_json::from_str::<Pack>(&text)
-            .ok()
-            .and_then(|mut pack| pack.actions.remove(&call.action));
-        match action.map(|action| (action.effect, action.idempotency)) {
-            Some((Effect::Read, _) | (_, Idempotency::Natural)) => Recovery::Again,
-            Some((_, Idempotency::Key(_))) => Recovery::AgainWithSameKey,
-            Some((_, Idempotency::None)) | None => Recovery::Ask,
+    async fn await_call_approval(&self, run: RunId, call: &ActionCall) -> Performed {
+        let Some(pack) = self.pack(call).await else {
+            return Performed::done(Err(step_error(&failed("pack-unavailable"), &call.step)));
+        };
+        let (link, of) = ((&*self.jail, &*self.news), (run, &call.step));
+        let asking = Asking::Call(Box::new(move || request(run, call, pack.clone())));
+        let answered = self.approvals.ask(link, of, asking).await;
+        self.news.notify_one();
+        answered
+    }
+
+    async fn recovery(&self, run: RunId, call: &ActionCall) -> Recovery {
+        let (step, attempt) = (call.step.clone(), call.attempt);
+        let asked = self.jail.ask(JailRequest::WasBegun { run, step, attempt }).await;
+        match self.kind(call).await {
+            // The engine had written it down, and the jail was never asked to begin: it waited for people.
+            Recovery::Ask if matches!(asked, Ok(JailReply::Begun(false))) => Recovery::Again,
+            kind => kind,
         }
     }
 
@@ -167,6 +167,24 @@ impl Perform for Steps {
 }
 
 impl Steps {
+    /// What becomes of a call that was begun, by what it does.
+    async fn kind(&self, call: &ActionCall) -> Recovery {
+        let Some(text) = self.pack(call).await else { return Recovery::Ask };
+        if matches!(call.pack, PackRef::Inline(_)) {
+            let repeatable =
+                serde_json::from_str(&text).is_ok_and(|call: HttpCall| call.is_idempotent());
+            return if repeatable { Recovery::Again } else { Recovery::Ask };
+        }
+        let action = serde_json::from_str::<Pack>(&text)
+            .ok()
+            .and_then(|mut pack| pack.actions.remove(&call.action));
+        match action.map(|action| (action.effect, action.idempotency)) {
+            Some((Effect::Read, _) | (_, Idempotency::Natural)) => Recovery::Again,
+            Some((_, Idempotency::Key(_))) => Recovery::AgainWithSameKey,
+            Some((_, Idempotency::None)) | None => Recovery::Ask,
+        }
+    }
+
     /// The pack that the charter acknowledges for this call, or what the document says itself.
     async fn pack(&self, call: &ActionCall) -> Option<String> {
         let version = match &call.pack {
@@ -184,6 +202,18 @@ impl Steps {
             Ok(output) => CodeResult::Output(output),
             Err(failure) => CodeResult::Failed(failed(failure.code())),
         })
+    }
+}
+
+fn request(run: RunId, call: &ActionCall, pack: String) -> CallAction {
+    CallAction {
+        run,
+        step: call.step.clone(),
+        attempt: call.attempt,
+        action: call.action.clone(),
+        connection: call.connection.clone(),
+        parameters: Value::Object(call.parameters.clone()).to_string(),
+        pack,
     }
 }
 

@@ -68,8 +68,8 @@ fn authenticate_any(
 ) -> Result<Authenticated, Problem> {
     let charter = tenant.charter();
     let fetched = tenant.issuer_keys.fetched();
-    let idc = credential
-        .verify(charter.issuers(), TokenKeys::Fetched(&fetched), now)
+    let idc = charter
+        .verify_idc(credential, TokenKeys::Fetched(&fetched), now)
         .map_err(|error| problem_of(401, error.code(), &error))?;
     charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
     let writ = VerifiedWrit::verify(writ, &idc, tenant.id(), now)

@@ -9,7 +9,7 @@ use std::{
 };
 
 use writ_api::Problem;
-use writ_evidence::idc::{UnverifiedIdc, VerifiedIdc};
+use writ_evidence::idc::{IdcMode, UnverifiedIdc, VerifiedIdc};
 use writ_model::{Digest, UnixTime};
 
 use crate::store::{SeenSession, Store, StoreError};
@@ -42,8 +42,12 @@ impl Sessions {
         Ok(())
     }
 
-    /// Notes that something of a session was seen. What can't be written down is no reason to refuse anybody.
+    /// Notes that something of a session was seen; a service account's key is none, and the charter's to end. What
+    /// can't be written down is no reason to refuse anybody.
     pub(crate) fn see(&self, store: &Store, idc: &UnverifiedIdc, by: &VerifiedIdc, now: UnixTime) {
+        if idc.mode == IdcMode::Key {
+            return;
+        }
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             let due = |at: &UnixTime| now.since(*at) >= SEEN_EVERY_S;

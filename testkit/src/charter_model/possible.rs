@@ -11,16 +11,17 @@ use writ_evidence::{
     writ::Operation,
 };
 use writ_model::{
-    Connection, Grantee, PinnedAction, Principal, Role, RunnerId, SecretRef, WorkspaceName,
+    Connection, Grantee, PinnedAction, Principal, Role, RunnerId, SecretRef, UnixTime,
+    WorkspaceName,
 };
 
 use super::Model;
 use crate::tenant::NOON;
 
 impl Model {
-    /// Whether a change is possible now, whoever signs it.
+    /// Whether a change that is witnessed at a time is possible, whoever signs it.
     #[must_use]
-    pub fn is_possible(&self, change: &Change) -> bool {
+    pub fn is_possible(&self, change: &Change, at: UnixTime) -> bool {
         match change {
             Change::Genesis(_) => false,
             Change::RootRotate(roots) => are_root_keys(roots),
@@ -44,8 +45,15 @@ impl Model {
             Change::GroupSet(group) => group.members.len() <= 10_000,
             Change::BindingAdd(binding) => self.is_binding(binding),
             Change::BindingRemove(binding) => {
-                self.bindings.contains(binding) && self.owners().any(|(held, _)| held != binding)
+                let there = self.bindings.contains(binding)
+                    || self.elevated(at).any(|elevation| elevation.binding() == *binding);
+                there && self.owners().any(|(held, _)| held != binding)
             }
+            Change::RoleSet(role) => self.is_role(role),
+            Change::PolicySet(policy) => self.is_policy(policy),
+            Change::ServiceAccountSet(account) => self.is_account(account, at),
+            Change::ElevationGrant(elevation) => self.is_elevation(elevation, at),
+            Change::EntitlementsSet(entitlements) => self.are_entitlements(entitlements),
             Change::ConnectionSet(connection) => self.is_connection(connection),
             Change::PackAcknowledge(pack) => pack.name.as_str() != "http",
             Change::PackWithdraw(pack) => {
@@ -64,12 +72,13 @@ impl Model {
         }
     }
 
-    /// The owners of the tenant by their own name who are not suspended: one is always left.
+    /// The people who own the tenant by their own name and are not suspended: one is always left.
     fn owners(&self) -> impl Iterator<Item = (&Binding, &Principal)> {
         self.bindings.iter().filter_map(|binding| match &binding.principal {
             Grantee::Principal(person)
                 if binding.role == Role::Owner
                     && binding.scope == Scope::Tenant
+                    && person.iss != writ_model::SERVICE_ACCOUNTS
                     && !self.is_suspended(&Subject::User(person.clone())) =>
             {
                 Some((binding, person))
@@ -109,7 +118,7 @@ impl Model {
         self.workspaces.iter().any(|known| known.name == *name)
     }
 
-    fn is_binding(&self, binding: &Binding) -> bool {
+    pub(super) fn is_binding(&self, binding: &Binding) -> bool {
         let who = match &binding.principal {
             Grantee::Principal(_) | Grantee::Group(_) => true,
             Grantee::CharterGroup(named) => {
@@ -120,7 +129,7 @@ impl Model {
             Scope::Tenant => true,
             Scope::Workspace(name) => self.has_workspace(name),
         };
-        who && place
+        who && place && self.has_role(&binding.role)
     }
 
     /// A connection stands in a workspace that lists its secret, and names exact hosts.
@@ -229,5 +238,5 @@ fn is_issuer(issuer: &Issuer) -> bool {
     let no_key = issuer.keys.is_empty() && issuer.jwks.is_none();
     let nobody = issuer.clients.is_empty() && issuer.workloads.is_empty();
     let wrong = [issuer.algorithms.is_empty(), no_key, nobody, device_flow_signs];
-    !wrong.contains(&true)
+    !wrong.contains(&true) && issuer.iss != writ_model::SERVICE_ACCOUNTS
 }

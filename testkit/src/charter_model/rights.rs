@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use writ_evidence::{
-    charter::{Automation, Binding, Change, Group, Scope, Subject},
+    charter::{Automation, Binding, Change, Elevation, Group, Scope, Subject},
     standing::StandingWrit,
+    writ::ConnectionGrant,
 };
 use writ_model::{
-    CharterGroup, ConnectionName, Grantee, Principal, Role, TokenGroup, WorkspaceName,
+    ActionName, CharterGroup, ConnectionName, Grantee, PinnedAction, PinnedConnection, Principal,
+    Role, TokenGroup, UnixTime, WorkspaceName, pack::Effect,
 };
 use writ_policy::Right;
 
@@ -21,17 +23,52 @@ pub struct Asker {
     pub person: Principal,
     /// The groups of the token that count.
     pub groups: BTreeSet<String>,
+    /// When they ask, if what holds for a while counts for them.
+    pub at: Option<UnixTime>,
+    /// How they have signed in, if they sign now.
+    pub signed_in: Option<SignedIn>,
 }
 
-impl Asker {
-    /// Somebody who is not there: no token, no group of one.
-    #[must_use]
-    pub const fn absent(person: Principal) -> Self {
-        Self { person, groups: BTreeSet::new() }
+/// How somebody has signed in who signs now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignedIn {
+    /// When their signature is verified.
+    pub at: UnixTime,
+    /// The client id, or the name of a service account.
+    pub through: String,
+    /// Whether nobody sits there.
+    pub is_workload: bool,
+    /// The authentication methods that the token shows.
+    pub amr: BTreeSet<String>,
+}
+
+/// What is called, if something is, and how many people have approved that.
+#[derive(Debug, Clone, Default)]
+pub struct Under {
+    /// The action.
+    pub action: Option<ActionName>,
+    /// What it does, once it is called.
+    pub effect: Option<Effect>,
+    /// How many people have approved this very call.
+    pub approvals: usize,
+}
+
+impl Under {
+    /// Before a call all approvals of it count as given.
+    fn before(action: Option<&ActionName>) -> Self {
+        Self { action: action.cloned(), effect: None, approvals: usize::MAX }
     }
 }
 
-const EVERYBODY: [Role; 7] = Role::ALL;
+impl Asker {
+    /// Somebody who is not there: no token, no group of one, nothing that holds for a while.
+    #[must_use]
+    pub const fn absent(person: Principal) -> Self {
+        Self { person, groups: BTreeSet::new(), at: None, signed_in: None }
+    }
+}
+
+const EVERYBODY: [Role; 7] = Role::BUILT_IN;
 
 /// The roles that hold a right, and the workspace in which a binding gives it too. `None`: only the tenant's.
 fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a WorkspaceName>) {
@@ -44,9 +81,13 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
         Right::BindingManage(binding) => {
             let roles: &[Role] = match binding.role {
                 Owner => &[Owner],
-                Administrator | Builder | Operator | Approver | Viewer | Auditor => {
-                    &[Owner, Administrator]
-                }
+                Administrator
+                | Builder
+                | Operator
+                | Approver
+                | Viewer
+                | Auditor
+                | Role::Custom(_) => &[Owner, Administrator],
             };
             match &binding.scope {
                 Scope::Tenant => (roles, None),
@@ -54,7 +95,9 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
             }
         }
         Right::CharterView => (&[Owner, Administrator, Auditor], None),
-        Right::ConnectionManage(name) => (&[Owner, Administrator], Some(name.workspace())),
+        Right::ConnectionEntitle(name) | Right::ConnectionManage(name) => {
+            (&[Owner, Administrator], Some(name.workspace()))
+        }
         Right::ConnectionUse(name) => {
             (&[Owner, Administrator, Builder, Operator], Some(name.workspace()))
         }
@@ -64,6 +107,8 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
         Right::GroupManage(_)
         | Right::PackAcknowledge(_)
         | Right::SessionRevoke
+        | Right::RoleManage(_)
+        | Right::ServiceAccountManage(_)
         | Right::WorkspaceManage(_) => (&[Owner, Administrator], None),
         Right::RunApprove(name) => (&[Owner, Approver], Some(name.workspace())),
         Right::RunReadOutput(name) | Right::RunResume(name) | Right::RunStart(name) => {
@@ -71,7 +116,9 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
         }
         Right::StandingSet(name) => (&[Owner, Builder], Some(name.workspace())),
         Right::StandingRevoke(name) => (&[Owner, Administrator, Builder], Some(name.workspace())),
-        Right::RunnerManage | Right::SubjectSuspendOwner(_) => (&[Owner], None),
+        Right::PolicyManage(_) | Right::RunnerManage | Right::SubjectSuspendOwner(_) => {
+            (&[Owner], None)
+        }
         Right::SubjectSuspend(subject) => (&[Owner, Administrator], place_of(subject)),
     }
 }
@@ -100,7 +147,12 @@ fn stopped_with(right: &Right<'_>) -> Vec<Subject> {
         | Right::StandingRevoke(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_) => return Vec::new(),
-        Right::GroupManage(_) | Right::PackAcknowledge(_) | Right::RunnerManage => Vec::new(),
+        Right::GroupManage(_)
+        | Right::PackAcknowledge(_)
+        | Right::PolicyManage(_)
+        | Right::RoleManage(_)
+        | Right::RunnerManage
+        | Right::ServiceAccountManage(_) => Vec::new(),
         Right::WorkspaceManage(name) => vec![workspace(name)],
         Right::BindingManage(Binding { scope, .. }) => match scope {
             Scope::Tenant => Vec::new(),
@@ -109,7 +161,9 @@ fn stopped_with(right: &Right<'_>) -> Vec<Subject> {
         Right::AutomationEdit(name) | Right::AutomationPublish(name) => {
             vec![workspace(name.workspace())]
         }
-        Right::ConnectionManage(name) => vec![workspace(name.workspace())],
+        Right::ConnectionEntitle(name) | Right::ConnectionManage(name) => {
+            vec![workspace(name.workspace())]
+        }
         Right::StandingSet(name) => vec![workspace(name.workspace())],
         Right::ConnectionUse(name) => {
             vec![workspace(name.workspace()), Subject::Connection(name.clone())]
@@ -126,6 +180,17 @@ impl Model {
     /// Everything that stands against somebody's having a right; nothing, if they have it.
     #[must_use]
     pub fn against_right(&self, asker: &Asker, right: &Right<'_>) -> BTreeSet<Reason> {
+        self.against_right_under(asker, right, &Under::default())
+    }
+
+    /// The same for a call, and for what has been approved.
+    #[must_use]
+    pub fn against_right_under(
+        &self,
+        asker: &Asker,
+        right: &Right<'_>,
+        under: &Under,
+    ) -> BTreeSet<Reason> {
         let mut against = BTreeSet::new();
         let stopped = |subject: &Subject| self.is_suspended(subject);
         if stopped(&Subject::User(asker.person.clone())) || stopped_with(right).iter().any(stopped)
@@ -138,16 +203,19 @@ impl Model {
                 Scope::Tenant => true,
                 Scope::Workspace(name) => place == Some(name),
             };
-            here && roles.contains(&binding.role) && self.is_of(&binding.principal, asker)
+            let holds = roles.contains(&binding.role) || self.made_role_holds(&binding.role, right);
+            here && holds && self.is_of(&binding.principal, asker)
         };
-        if !self.bindings.iter().any(gives) {
+        let elevated: Vec<Binding> =
+            asker.at.iter().flat_map(|at| self.elevated(*at)).map(Elevation::binding).collect();
+        if !self.bindings.iter().chain(&elevated).any(gives) || self.forbids(asker, right, under) {
             against.insert(Reason::NotPermitted);
         }
         against
     }
 
     /// Whether a binding to this grantee is one of the asker's.
-    fn is_of(&self, grantee: &Grantee, asker: &Asker) -> bool {
+    pub(super) fn is_of(&self, grantee: &Grantee, asker: &Asker) -> bool {
         match grantee {
             Grantee::Principal(person) => *person == asker.person,
             Grantee::Group(TokenGroup { iss, group }) => {
@@ -174,6 +242,11 @@ impl Model {
             Change::BindingAdd(binding) | Change::BindingRemove(binding) => {
                 one(Right::BindingManage(binding))
             }
+            Change::RoleSet(role) => self.against_role(asker, role),
+            Change::PolicySet(policy) => self.against_policy(asker, policy),
+            Change::ServiceAccountSet(account) => self.against_account(asker, account),
+            Change::ElevationGrant(elevation) => one(Right::BindingManage(&elevation.binding())),
+            Change::EntitlementsSet(set) => one(Right::ConnectionEntitle(&set.connection)),
             Change::ConnectionSet(connection) => one(Right::ConnectionManage(&connection.name)),
             Change::PackAcknowledge(pack) => one(Right::PackAcknowledge(&pack.name)),
             Change::PackWithdraw(pack) => one(Right::PackAcknowledge(&pack.name)),
@@ -203,12 +276,53 @@ impl Model {
         against
     }
 
-    /// Whoever publishes must be allowed to use every connection that the automation may touch.
+    /// Whoever publishes must be allowed to use every connection that the automation may touch, for what it may
+    /// do through it.
     fn against_publishing(&self, asker: &Asker, automation: &Automation) -> BTreeSet<Reason> {
         let mut against = self.against_right(asker, &Right::AutomationPublish(&automation.name));
         for grant in &automation.footprint.connections {
-            let using = Right::ConnectionUse(&grant.connection.name);
-            against.extend(self.against_right(asker, &using));
+            against.extend(self.against_grant(asker, grant));
+        }
+        against
+    }
+
+    /// What stands against somebody's using a connection for each of some actions, before a call.
+    fn against_grant(&self, asker: &Asker, grant: &ConnectionGrant) -> BTreeSet<Reason> {
+        let using = Right::ConnectionUse(&grant.connection.name);
+        let mut against = BTreeSet::new();
+        if grant.actions.is_empty() {
+            against.extend(self.against_right_under(asker, &using, &Under::before(None)));
+        }
+        for action in &grant.actions {
+            let under = Under::before(Some(&action.name));
+            against.extend(self.against_right_under(asker, &using, &under));
+            if !self.is_entitled(&asker.person, &grant.connection.name, &action.name) {
+                against.insert(Reason::NotPermitted);
+            }
+        }
+        against
+    }
+
+    /// What stands against a run of an automation with all that its footprint holds: each use of a connection
+    /// needs the right of both the publisher and the signer (DESIGN §3.2).
+    fn against_starting(
+        &self,
+        asker: &Asker,
+        (automation, publisher): (&Automation, &Principal),
+    ) -> BTreeSet<Reason> {
+        let mut against = self.against_right(asker, &Right::RunStart(&automation.name));
+        if self.is_suspended(&Subject::User(publisher.clone())) {
+            against.insert(Reason::Suspended);
+        }
+        let absent = Asker::absent(publisher.clone());
+        for grant in &automation.footprint.connections {
+            against.extend(self.against_grant(asker, grant));
+            against.extend(self.against_grant(&absent, grant));
+            let usable = self.as_defined(&grant.connection).is_some_and(|c| self.lists_secret(c))
+                && grant.actions.iter().all(|action| self.acknowledges(action));
+            if !usable {
+                against.insert(Reason::NotPermitted);
+            }
         }
         against
     }
@@ -218,23 +332,13 @@ impl Model {
     fn against_standing(&self, person: &Principal, standing: &StandingWrit) -> BTreeSet<Reason> {
         let asker = Asker::absent(person.clone());
         let mut against = self.against_right(&asker, &Right::StandingSet(&standing.name));
-        against.extend(self.against_right(&asker, &Right::RunStart(&standing.automation)));
         let known = |(known, _): &&(Automation, Principal)| known.name == standing.automation;
-        let Some((automation, publisher)) = self.automations.iter().find(known) else {
-            return against;
-        };
-        if self.is_suspended(&Subject::User(publisher.clone())) {
-            against.insert(Reason::Suspended);
-        }
-        let absent = Asker::absent(publisher.clone());
-        for grant in &automation.footprint.connections {
-            let using = Right::ConnectionUse(&grant.connection.name);
-            against.extend(self.against_right(&asker, &using));
-            against.extend(self.against_right(&absent, &using));
-            let usable = self.as_defined(&grant.connection).is_some_and(|c| self.lists_secret(c))
-                && grant.actions.iter().all(|action| self.acknowledges(action));
-            if !usable {
-                against.insert(Reason::NotPermitted);
+        match self.automations.iter().find(known) {
+            Some((automation, publisher)) => {
+                against.extend(self.against_starting(&asker, (automation, publisher)));
+            }
+            None => {
+                against.extend(self.against_right(&asker, &Right::RunStart(&standing.automation)));
             }
         }
         against
@@ -258,21 +362,49 @@ impl Model {
         }
     }
 
-    /// Whether somebody may start a run of an automation with all that its footprint holds: each use of a
-    /// connection needs the right of both the publisher and the signer (DESIGN §3.2).
+    /// What stands against a call of an action through a connection, in a run that somebody started of what
+    /// somebody published.
+    #[must_use]
+    pub fn against_call(
+        &self,
+        (asker, publisher): (&Asker, &Principal),
+        (connection, action): (&PinnedConnection, &PinnedAction),
+        under: &Under,
+    ) -> BTreeSet<Reason> {
+        let using = Right::ConnectionUse(&connection.name);
+        let absent = Asker::absent(publisher.clone());
+        let mut against = self.against_right_under(asker, &using, under);
+        against.extend(self.against_right_under(&absent, &using, under));
+        let entitled = [&asker.person, publisher]
+            .iter()
+            .all(|person| self.is_entitled(person, &connection.name, &action.name));
+        let usable = self.as_defined(connection).is_some_and(|c| self.lists_secret(c));
+        if !entitled || !usable || !self.acknowledges(action) {
+            against.insert(Reason::NotPermitted);
+        }
+        against
+    }
+
+    /// How many people would have to approve a call, if that is all that stands against it.
+    #[must_use]
+    pub fn demanded(
+        &self,
+        parties: (&Asker, &Principal),
+        call: (&PinnedConnection, &PinnedAction),
+        under: &Under,
+    ) -> Option<usize> {
+        let approved =
+            |approvals| self.against_call(parties, call, &Under { approvals, ..under.clone() });
+        if approved(under.approvals).is_empty() {
+            return None;
+        }
+        (under.approvals..=16).find(|approvals| approved(*approvals).is_empty())
+    }
+
+    /// Whether somebody may start a run of an automation with all that its footprint holds.
     #[must_use]
     pub fn may_start(&self, asker: &Asker, automation: &Automation, publisher: &Principal) -> bool {
-        let absent = Asker::absent(publisher.clone());
-        let footprint = automation.footprint.connections.iter().all(|grant| {
-            let using = Right::ConnectionUse(&grant.connection.name);
-            self.as_defined(&grant.connection).is_some_and(|known| self.lists_secret(known))
-                && grant.actions.iter().all(|action| self.acknowledges(action))
-                && self.against_right(asker, &using).is_empty()
-                && self.against_right(&absent, &using).is_empty()
-        });
-        self.against_right(asker, &Right::RunStart(&automation.name)).is_empty()
-            && !self.is_suspended(&Subject::User(publisher.clone()))
-            && footprint
+        self.against_starting(asker, (automation, publisher)).is_empty()
     }
 
     /// Whether somebody may have a connection tested.

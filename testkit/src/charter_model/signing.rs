@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use writ_evidence::{
-    charter::{Binding, Change, Scope, Subject},
+    charter::{Binding, Change, Elevation, Scope, Subject},
     issuer::{IdTokenAlgorithm, Issuer, IssuerClient, IssuerPublicKey},
     key::{Algorithm, PublicKey},
     writ::Operation,
 };
 use writ_model::{Cidr, Connection, Grantee, Principal, Role, UnixTime};
+use writ_policy::Right;
 
-use super::{Asker, Cosigned, Login, Model, Over, Reason, RootSignature, Signature};
+use super::{Asker, By, Login, Model, Over, Reason, RootSignature, Signature, SignedIn, Step};
 
 /// How far two clocks may be apart (DESIGN §3).
 const CLOCKS_S: u64 = 60;
@@ -30,16 +31,37 @@ impl Model {
         enough >= usize::from(self.roots.threshold)
     }
 
-    /// k witnesses that the state before names verified it while every signer was fresh, and cosigned.
+    /// The times of those witnesses of the state before who cosigned this step.
     /// A witness says one thing, the first; what others say beside them counts for nothing, and harms nothing.
-    pub(super) fn enough_witnesses(&self, signers: &[Signature], cosigned: &[Cosigned]) -> bool {
-        let saw_it = |jail: &PublicKey| {
-            let first = cosigned.iter().find(|one| one.by == *jail).filter(|one| one.over_this);
-            let count = |at| signers.iter().all(|signer| self.counts(signer, at, None));
-            first.is_some_and(|one| count(one.at))
+    fn seen_at(&self, step: &Step) -> Vec<UnixTime> {
+        let By::People { cosigned, .. } = &step.by else { return Vec::new() };
+        let first = |jail: &PublicKey| {
+            cosigned.iter().find(|one| one.by == *jail).filter(|one| one.over_this)
         };
-        let seen = self.witnesses_now().filter(|jail| saw_it(jail)).count();
-        !signers.is_empty() && seen >= usize::from(self.witnesses.threshold)
+        self.witnesses_now().filter_map(first).map(|one| one.at).collect()
+    }
+
+    /// Every reason against a step that people signed: as many witnesses as must saw it at a time at which
+    /// nothing stands against it.
+    pub(super) fn against_witnessed(&self, step: &Step) -> BTreeSet<Reason> {
+        let seen = self.seen_at(step);
+        let needed = usize::from(self.witnesses.threshold);
+        let against = seen.iter().map(|at| self.against_candidate(step, *at, None));
+        let mut against: Vec<BTreeSet<Reason>> = against.collect();
+        if against.iter().filter(|against| against.is_empty()).count() >= needed {
+            return BTreeSet::new();
+        }
+        if seen.len() < needed {
+            against.push([Reason::Signature].into());
+        }
+        against.into_iter().flatten().collect()
+    }
+
+    /// When a step that nothing stands against was witnessed: the latest time that counts.
+    pub(super) fn witnessed_at(&self, step: &Step) -> UnixTime {
+        let seen = self.seen_at(step).into_iter();
+        let counted = seen.filter(|at| self.against_candidate(step, *at, None).is_empty());
+        counted.max().unwrap_or(UnixTime(0))
     }
 
     /// The jails that are witnesses now: named by root keys, enrolled, not suspended.
@@ -75,10 +97,11 @@ impl Model {
 
     /// Whether an issuer of the charter vouches for a login at a time, and lets it change the charter.
     fn vouches(&self, login: &Login, at: UnixTime, fetched: Option<&[PublicKey]>) -> bool {
+        let Some(issuer_key) = &login.issuer_key else { return self.enrolls(login, at) };
         let Some(issuer) = self.issuer(&login.person) else { return false };
         let client = issuer.clients.iter().find(|client| client.client_id == login.client);
         let listed = |client: &IssuerClient| client.operations.contains(&Operation::CharterAppend);
-        let algorithm = match login.issuer_key.algorithm() {
+        let algorithm = match issuer_key.algorithm() {
             Algorithm::Es256 => IdTokenAlgorithm::Es256,
             Algorithm::EdDsa => IdTokenAlgorithm::EdDsa,
         };
@@ -86,8 +109,8 @@ impl Model {
         let pinned = issuer
             .keys
             .iter()
-            .any(|key| matches!(&key.jwk, IssuerPublicKey::Curve(key) if *key == login.issuer_key));
-        let believed = fetched.is_none_or(|keys| keys.contains(&login.issuer_key));
+            .any(|key| matches!(&key.jwk, IssuerPublicKey::Curve(key) if key == issuer_key));
+        let believed = fetched.is_none_or(|keys| keys.contains(issuer_key));
         let fresh_until = login.exp.0.min(login.iat.0 + issuer.max_age_s);
         client.is_some_and(listed)
             && issuer.algorithms.contains(&algorithm)
@@ -100,19 +123,31 @@ impl Model {
         self.issuers.iter().find(|issuer| issuer.iss == person.iss)
     }
 
-    /// Who asks with a login: the groups of the token count where the charter says which claim lists them.
+    /// Who asks with a login at a time: the groups of the token count where the charter says which claim
+    /// lists them.
     #[must_use]
-    pub fn asker(&self, login: &Login) -> Asker {
+    pub fn asker(&self, login: &Login, at: UnixTime) -> Asker {
         let lists = self.issuer(&login.person).is_some_and(|issuer| issuer.groups_claim.is_some());
-        let groups = if lists { login.groups.clone() } else { BTreeSet::new() };
-        Asker { person: login.person.clone(), groups }
+        let counted = lists && login.issuer_key.is_some();
+        let signed_in = SignedIn {
+            at,
+            through: login.client.clone(),
+            is_workload: login.issuer_key.is_none(),
+            amr: login.amr.clone(),
+        };
+        Asker {
+            person: login.person.clone(),
+            groups: if counted { login.groups.clone() } else { BTreeSet::new() },
+            at: Some(at),
+            signed_in: Some(signed_in),
+        }
     }
 
-    /// What stands against somebody's signing a change.
+    /// What stands against somebody's signing a change at a time.
     #[must_use]
-    pub fn against_signer(&self, login: &Login, change: &Change) -> BTreeSet<Reason> {
+    pub fn against_signer(&self, login: &Login, change: &Change, at: UnixTime) -> BTreeSet<Reason> {
         let of = [Subject::User(login.person.clone()), Subject::Key(login.key.thumbprint())];
-        let mut against = self.against_making(&self.asker(login), change);
+        let mut against = self.against_making(&self.asker(login, at), change);
         if of.iter().any(|subject| self.is_suspended(subject)) {
             against.insert(Reason::Suspended);
         }
@@ -124,12 +159,19 @@ impl Model {
         &self,
         signers: &[Signature],
         change: &Change,
+        at: UnixTime,
     ) -> BTreeSet<Reason> {
-        let each = signers.iter().flat_map(|signer| self.against_signer(&signer.login, change));
+        let each = signers.iter().flat_map(|signer| self.against_signer(&signer.login, change, at));
         let mut against: BTreeSet<Reason> = each.collect();
-        let people: BTreeSet<_> = signers.iter().map(|signer| &signer.login.person).collect();
-        let keys: BTreeSet<_> = signers.iter().map(|signer| &signer.login.key).collect();
-        if self.takes_two(change) && (people.len() < 2 || keys.len() < 2) {
+        let of_people = signers.iter().filter(|signer| signer.login.issuer_key.is_some());
+        let keys: BTreeSet<_> = of_people.clone().map(|signer| &signer.login.key).collect();
+        let people: BTreeSet<_> = of_people.map(|signer| &signer.login.person).collect();
+        if self.takes_two(change, at) && (people.len() < 2 || keys.len() < 2) {
+            against.insert(Reason::SecondSigner);
+        }
+        if let Change::ElevationGrant(elevation) = change
+            && signers.iter().all(|signer| signer.login.person == elevation.principal)
+        {
             against.insert(Reason::SecondSigner);
         }
         against
@@ -137,24 +179,28 @@ impl Model {
 
     /// Whether a change decides where a credential goes, in a workspace of two administrators.
     #[must_use]
-    pub fn takes_two(&self, change: &Change) -> bool {
+    pub fn takes_two(&self, change: &Change, at: UnixTime) -> bool {
         let Change::ConnectionSet(new) = change else { return false };
         let kept = self.connections.iter().find(|known| known.name == new.name);
-        kept.is_none_or(|kept| goes_further(kept, new)) && self.administrators(new) >= 2
+        kept.is_none_or(|kept| goes_further(kept, new)) && self.administrators(new, at) >= 2
     }
 
-    /// Who counts as an administrator of a connection's workspace, owners included.
-    fn administrators(&self, connection: &Connection) -> usize {
+    /// Who counts as an administrator of a connection's workspace: owners, those who are elevated, and whose
+    /// role of the charter's own manages connections.
+    fn administrators(&self, connection: &Connection, at: UnixTime) -> usize {
         let here = |binding: &&Binding| {
             let place = match &binding.scope {
                 Scope::Tenant => true,
                 Scope::Workspace(name) => name == connection.name.workspace(),
             };
-            place && [Role::Owner, Role::Administrator].contains(&binding.role)
+            let manages = Right::ConnectionManage(&connection.name);
+            let role = [Role::Owner, Role::Administrator].contains(&binding.role);
+            place && (role || self.made_role_holds(&binding.role, &manages))
         };
+        let elevated: Vec<Binding> = self.elevated(at).map(Elevation::binding).collect();
         let mut people = Vec::new();
         let mut uncounted = BTreeSet::new();
-        for binding in self.bindings.iter().filter(here) {
+        for binding in self.bindings.iter().chain(&elevated).filter(here) {
             match &binding.principal {
                 Grantee::Principal(person) => people.push(person),
                 Grantee::CharterGroup(named) => {
@@ -166,7 +212,10 @@ impl Model {
                 }
             }
         }
-        people.retain(|person| !self.is_suspended(&Subject::User((*person).clone())));
+        people.retain(|person| {
+            person.iss != writ_model::SERVICE_ACCOUNTS
+                && !self.is_suspended(&Subject::User((*person).clone()))
+        });
         people.into_iter().collect::<BTreeSet<_>>().len() + uncounted.len()
     }
 }

@@ -30,6 +30,7 @@ mod insiders;
 mod protocol;
 mod push;
 mod reads;
+mod rights;
 mod sessions;
 mod standing;
 mod switches;
@@ -69,6 +70,7 @@ fn themes() -> Vec<Theme> {
         writs::theme(),
         credentials::theme(),
         charter::theme(),
+        rights::theme(),
         history::theme(),
         approvals::theme(),
         switches::theme(),

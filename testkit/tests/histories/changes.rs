@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use writ_evidence::{
     charter::{
-        Automation, Binding, Change, Footprint, Group, PackAcknowledgement, PackWithdrawal,
-        RootKeys, Scope, Subject, WitnessQuorum, Workspace,
+        Automation, Binding, Change, Elevation, Footprint, Group, PackAcknowledgement,
+        PackWithdrawal, RootKeys, Scope, Subject, WitnessQuorum, Workspace,
     },
     digest::sha256,
     standing::StandingWrit,
@@ -14,12 +14,13 @@ use writ_evidence::{
 };
 use writ_model::{
     CharterGroup, Connection, ConnectionHost, ConnectionKind, Digest, Grantee, PackName,
-    PinnedAction, PinnedConnection, Principal, Role, RunnerGroupId, RunnerId, StandingName,
-    TokenGroup, UnixTime,
+    PinnedAction, PinnedConnection, Principal, Role, RunnerGroupId, RunnerId, ServiceAccountName,
+    StandingName, TokenGroup, UnixTime,
 };
 use writ_testkit::{charter_model::Model, tenant::NOON};
 
 use crate::{
+    ASKED_AT, bounds,
     dice::Dice,
     world::{A, B, World, person},
 };
@@ -27,12 +28,15 @@ use crate::{
 pub(crate) const WORKSPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 pub(crate) const GROUPS: [&str; 3] = ["on-call", "leads", "nobody"];
 pub(crate) const CONNECTIONS: [&str; 3] = ["alpha/git", "alpha/chat", "beta/git"];
+pub(crate) const ROLES: [&str; 2] = ["responder", "keeper"];
+pub(crate) const POLICIES: [&str; 2] = ["two-people", "hours"];
+pub(crate) const ACCOUNTS: [&str; 2] = ["importer", "rack"];
 pub(crate) const AUTOMATIONS: [&str; 2] = ["alpha/triage", "beta/report"];
 pub(crate) const STANDING: [&str; 3] = ["alpha/nightly", "alpha/hook", "beta/hook"];
-const PACKS: [(&str, &str); 3] = [("git", "1.0.0"), ("git", "1.1.0"), ("chat", "1.0.0")];
+pub(crate) const PACKS: [(&str, &str); 3] = [("git", "1.0.0"), ("git", "1.1.0"), ("chat", "1.0.0")];
 
 /// Every kind of change but the first entry's, as often as it is thrown.
-pub(crate) const KINDS: [(&str, usize); 17] = [
+pub(crate) const KINDS: [(&str, usize); 22] = [
     ("root.rotate", 2),
     ("issuer.set", 3),
     ("witness.set", 6),
@@ -40,6 +44,11 @@ pub(crate) const KINDS: [(&str, usize); 17] = [
     ("runner.retire", 2),
     ("workspace.set", 7),
     ("group.set", 7),
+    ("role.set", 9),
+    ("policy.set", 6),
+    ("service-account.set", 8),
+    ("elevation.grant", 9),
+    ("entitlements.set", 6),
     ("binding.add", 16),
     ("binding.remove", 7),
     ("connection.set", 12),
@@ -54,15 +63,20 @@ pub(crate) const KINDS: [(&str, usize); 17] = [
 
 pub(crate) fn people() -> Vec<Principal> {
     let here = ["ann", "bob", "cyd", "dee", "eve"].map(|sub| person(A, sub));
-    here.into_iter().chain([person(B, "fay"), person(B, "ann")]).collect()
+    let accounts = ACCOUNTS.map(|name| (&parsed::<ServiceAccountName>(name)).into());
+    here.into_iter().chain([person(B, "fay"), person(B, "ann")]).chain(accounts).collect()
 }
 
-fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: impl AsRef<str>) -> T {
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: impl AsRef<str>) -> T {
     text.as_ref().parse().unwrap()
 }
 
 /// Something that is there, mostly; else whatever `anything` gives.
-fn known_or<T: Clone>(dice: &mut Dice, known: &[T], anything: impl FnOnce(&mut Dice) -> T) -> T {
+pub(crate) fn known_or<T: Clone>(
+    dice: &mut Dice,
+    known: &[T],
+    anything: impl FnOnce(&mut Dice) -> T,
+) -> T {
     if known.is_empty() || dice.one_in(5) { anything(dice) } else { dice.pick(known).clone() }
 }
 
@@ -71,7 +85,7 @@ pub(crate) fn change(dice: &mut Dice, world: &World, model: &Model) -> Change {
     let mut change = any(dice, world, model);
     let tries = if dice.one_in(6) { 0 } else { 8 };
     for _ in 0..tries {
-        if model.is_possible(&change) {
+        if model.is_possible(&change, ASKED_AT) {
             break;
         }
         change = any(dice, world, model);
@@ -79,8 +93,9 @@ pub(crate) fn change(dice: &mut Dice, world: &World, model: &Model) -> Change {
     change
 }
 
-/// What an owner settles a tenant with: two workspaces with a connection each, a pack, and everybody's roles.
-pub(crate) fn settling(dice: &mut Dice) -> Vec<Change> {
+/// What an owner settles a tenant with: two workspaces with a connection each, a pack, everybody's roles, and now
+/// and then what bounds and extends them.
+pub(crate) fn settling(dice: &mut Dice, world: &World) -> Vec<Change> {
     let mut settling = Vec::new();
     for name in &WORKSPACES[..2] {
         let secret_paths = vec!["local:git/*".to_owned(), "vault:kv/*".to_owned()];
@@ -90,11 +105,12 @@ pub(crate) fn settling(dice: &mut Dice) -> Vec<Change> {
     let (name, version) = (parsed("git"), "1.0.0".to_owned());
     let digest = pack_digest(&name, &version, false);
     settling.push(Change::PackAcknowledge(PackAcknowledgement { name, version, digest }));
+    settling.extend(bounds::settling(dice, world));
     for person in &people()[1..] {
         let role = match dice.below(4) {
             0 => Role::Administrator,
             1 => Role::Builder,
-            _ => *dice.pick(&Role::ALL),
+            _ => dice.pick(&Role::BUILT_IN).clone(),
         };
         let scope = match dice.below(4) {
             0 => Scope::Tenant,
@@ -138,9 +154,15 @@ fn of_kind(kind: &str, dice: &mut Dice, world: &World, model: &Model) -> Change 
         }
         "binding.add" => Change::BindingAdd(binding(dice)),
         "binding.remove" => {
-            let known = model.bindings().to_vec();
+            let elevated = model.elevations().iter().map(Elevation::binding);
+            let known: Vec<Binding> = model.bindings().iter().cloned().chain(elevated).collect();
             Change::BindingRemove(known_or(dice, &known, binding))
         }
+        "role.set" => Change::RoleSet(bounds::role(dice)),
+        "policy.set" => Change::PolicySet(bounds::policy(dice)),
+        "service-account.set" => Change::ServiceAccountSet(bounds::account(dice, world)),
+        "elevation.grant" => Change::ElevationGrant(bounds::elevation(dice, model)),
+        "entitlements.set" => Change::EntitlementsSet(bounds::entitlements(dice, model)),
         "connection.set" => Change::ConnectionSet(connection(dice, model)),
         "pack.acknowledge" => {
             let (name, version) =
@@ -228,6 +250,15 @@ pub(crate) fn scope(dice: &mut Dice) -> Scope {
     if dice.one_in(3) { Scope::Tenant } else { Scope::Workspace(parsed(dice.pick(&WORKSPACES))) }
 }
 
+pub(crate) fn role(dice: &mut Dice) -> Role {
+    match dice.below(10) {
+        0 | 1 => Role::Administrator,
+        2 => Role::Builder,
+        3 | 4 => Role::Custom(parsed(dice.pick(&ROLES))),
+        _ => dice.pick(&Role::BUILT_IN).clone(),
+    }
+}
+
 fn binding(dice: &mut Dice) -> Binding {
     let principal = match dice.below(6) {
         0 => Grantee::CharterGroup(CharterGroup { charter_group: parsed(dice.pick(&GROUPS)) }),
@@ -238,11 +269,7 @@ fn binding(dice: &mut Dice) -> Binding {
         }
         _ => Grantee::Principal(dice.pick(&people()).clone()),
     };
-    let role = match dice.below(8) {
-        0 | 1 => Role::Administrator,
-        2 => Role::Builder,
-        _ => *dice.pick(&Role::ALL),
-    };
+    let role = role(dice);
     Binding { principal, role, scope: scope(dice) }
 }
 

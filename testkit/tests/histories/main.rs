@@ -4,12 +4,15 @@
 //! In: seeds. Out: one line of counts for each property. `WRIT_HISTORIES=100000` plays as many;
 //! `WRIT_HISTORY=17` plays the one of that seed, which a failure names.
 //!
-//! Read: here how a history is played on both; `never_wider` and `grouping` (the other two properties);
-//! `world` (people, keys, entries), `changes` (what is wanted), `steps` (who signs it), `things` (what rights
+//! Read: here how a history is played on both; `asked` (what both are asked); `never_wider` and `grouping` (the other two properties);
+//! `world` (people, keys, entries), `changes` and `bounds` (what is
+//! wanted), `steps` (who signs it), `things` (what rights
 //! are about). The model itself is `writ_testkit::charter_model`.
 
 #![cfg(test)]
 
+mod asked;
+mod bounds;
 mod changes;
 mod dice;
 mod grouping;
@@ -19,7 +22,7 @@ mod things;
 mod world;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     env,
     ops::Range,
     panic::{self, AssertUnwindSafe},
@@ -28,7 +31,7 @@ use std::{
 };
 
 use writ_evidence::charter::{CharterState, UnverifiedEntry};
-use writ_model::{Actor, TenantId};
+use writ_model::{TenantId, UnixTime};
 use writ_policy::{Policies, Right};
 use writ_testkit::{
     charter_model::{Asker, By, Model, Reason, Step},
@@ -39,6 +42,8 @@ use crate::{dice::Dice, steps::class, things::Things, world::World};
 
 /// How many histories are played unless `WRIT_HISTORIES` says otherwise.
 const HISTORIES: u64 = 600;
+/// When those ask who ask, and mostly when what is signed is witnessed.
+pub(crate) const ASKED_AT: UnixTime = UnixTime(NOON.0 + 30);
 /// From how many on each kind and reason must have come up.
 const ENOUGH: u64 = 500;
 
@@ -150,77 +155,13 @@ impl Played {
         let entry = stage.world.entry(&self.real, step);
         let at = NOON.plus(*dice.pick(&[0, 30, 159, 160, 209, 210, 3660]));
         let (keys, fetched) = &stage.world.fetched;
-        let against = self.model.against_candidate(step, at, fetched);
+        let against = self.model.against_candidate(step, at, Some(fetched));
         match self.real.admit(&entry, keys, at, &stage.policies) {
             Ok(_) if against.is_empty() => Ok(()),
             Err(error) if against.contains(&class(&error)) => Ok(()),
             got => Err(format!("a witness says {got:?} at {at:?}; the model has {against:?}")),
         }
     }
-
-    /// Whether both give the same answers about some rights.
-    fn compare_rights(
-        &self,
-        stage: &Stage,
-        dice: &mut Dice,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
-        let rights = stage.things.rights();
-        for _ in 0..8 {
-            let asker = self.model.asker(&dice.pick(&stage.world.cards).login);
-            let (right, _) = dice.pick(&rights);
-            let against = self.model.against_right(&asker, right);
-            let code = decide(&stage.policies, &self.real, &asker, *right);
-            let same = match code {
-                None => against.is_empty(),
-                Some("suspended") => against.contains(&Reason::Suspended),
-                Some(_) => against.contains(&Reason::NotPermitted),
-            };
-            if !same {
-                return Err(format!("{asker:?}, {right}: {code:?}; the model has {against:?}"));
-            }
-            let count = if code.is_none() { &mut tally.allowed } else { &mut tally.denied };
-            *count += 1;
-        }
-        let asker = self.model.asker(&dice.pick(&stage.world.cards).login);
-        let (real, modeled) = (self.uses(stage, &asker), self.modeled_uses(stage, &asker));
-        if real == modeled {
-            return Ok(());
-        }
-        Err(format!("{asker:?} may use {real:?}; the model says {modeled:?}"))
-    }
-
-    /// What somebody may start and test now.
-    pub(crate) fn uses(&self, stage: &Stage, asker: &Asker) -> BTreeSet<String> {
-        let actor = actor(asker);
-        let starts = self.real.automations().filter(|published| {
-            let details = &published.automation.footprint.connections;
-            stage.policies.decide_run_start(&self.real, actor, published, details).is_ok()
-        });
-        let starts = starts.map(|published| format!("start {}", published.automation.name));
-        let tests =
-            stage.things.connections.iter().filter(|name| {
-                stage.policies.decide_connection_test(&self.real, actor, name).is_ok()
-            });
-        starts.chain(tests.map(|name| format!("test {name}"))).collect()
-    }
-
-    fn modeled_uses(&self, stage: &Stage, asker: &Asker) -> BTreeSet<String> {
-        let starts =
-            self.model.automations().iter().filter(|(automation, publisher)| {
-                self.model.may_start(asker, automation, publisher)
-            });
-        let tests = stage.things.connections.iter();
-        let tests = tests.filter(|name| self.model.may_test(asker, name));
-        starts
-            .map(|(automation, _)| format!("start {}", automation.name))
-            .chain(tests.map(|name| format!("test {name}")))
-            .collect()
-    }
-}
-
-fn actor(asker: &Asker) -> Actor<'_> {
-    Actor { principal: &asker.person, groups: Some(&asker.groups) }
 }
 
 /// The code of a denial; `None` if the right is held.
@@ -230,7 +171,7 @@ pub(crate) fn decide(
     asker: &Asker,
     right: Right<'_>,
 ) -> Option<&'static str> {
-    policies.decide(state, actor(asker), right).err().map(|denied| denied.code)
+    policies.decide(state, asked::actor(asker), right).err().map(|denied| denied.code)
 }
 
 /// Plays the history of a seed on both.

@@ -7,15 +7,18 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use writ_evidence::charter::Change;
-use writ_model::Role;
+use writ_evidence::charter::{Change, CharterState};
+use writ_model::{Principal, Role};
 use writ_policy::Right;
-use writ_testkit::{
-    charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step},
-    tenant::NOON,
-};
+use writ_testkit::charter_model::{Asker, By, Cosigned, Login, Place, RootSignature, Step};
 
-use crate::{Played, Stage, changes, decide, dice::Dice, on_threads, seeds, steps};
+use crate::{
+    ASKED_AT, Played, Stage,
+    bounds::{self, ACTIONS},
+    changes, decide,
+    dice::Dice,
+    on_threads, seeds, steps,
+};
 
 /// What people lack, and what they can therefore never come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +41,10 @@ const fn gives_rights(right: &Right<'_>) -> bool {
     match right {
         Right::BindingManage(_)
         | Right::GroupManage(_)
+        | Right::RoleManage(_)
+        | Right::PolicyManage(_)
+        | Right::ServiceAccountManage(_)
+        | Right::ConnectionEntitle(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_) => true,
         Right::WorkspaceManage(_)
@@ -65,7 +72,7 @@ const fn gives_rights(right: &Right<'_>) -> bool {
 fn is_of_owners(right: &Right<'_>) -> bool {
     match right {
         Right::BindingManage(binding) => binding.role == Role::Owner,
-        Right::RunnerManage | Right::SubjectSuspendOwner(_) => true,
+        Right::PolicyManage(_) | Right::RunnerManage | Right::SubjectSuspendOwner(_) => true,
         _ => false,
     }
 }
@@ -105,7 +112,7 @@ impl Class {
     }
 }
 
-/// What they hold, of what the class guards.
+/// What they hold, of what the class guards; and what may be called for them where a class guards all.
 fn held(stage: &Stage, played: &Played, class: Class, who: &Asker) -> BTreeSet<String> {
     let guarded = stage.things.rights().into_iter().filter(|(right, place)| {
         class.guards(right, place.is_some_and(|place| place.as_str() == THEIRS))
@@ -115,13 +122,52 @@ fn held(stage: &Stage, played: &Played, class: Class, who: &Asker) -> BTreeSet<S
     if class == Class::Changes {
         held.extend(played.uses(stage, who));
     }
+    for name in &stage.things.connections {
+        let in_theirs = name.workspace().as_str() == THEIRS;
+        if class.guards(&Right::ConnectionEntitle(name), in_theirs) {
+            let known = played.real.entitlements(name).map(|holders| holders.get(&who.person));
+            let may = |action: &str| {
+                known.is_none_or(|mine| {
+                    mine.is_some_and(|mine| mine.iter().any(|one| one.to_string() == action))
+                })
+            };
+            let mine = ACTIONS.iter().filter(|action| may(action));
+            held.extend(mine.map(|action| format!("{action} by {name}")));
+        }
+    }
     held
+}
+
+/// What people hold now and later, while elevations last and when they are over; and what service accounts do
+/// whose keys are other ones than `before`: whoever enrolled them has them.
+fn all_held(
+    stage: &Stage,
+    played: &Played,
+    class: Class,
+    (people, before): (&[&Login], &CharterState),
+) -> BTreeSet<(Principal, String)> {
+    let enrolled_anew = stage.world.cards.iter().map(|card| &card.login).filter(|login| {
+        let mut accounts = played.real.service_accounts();
+        accounts.any(|account| {
+            account.principal() == login.person
+                && before.service_account(&account.name) != Some(account)
+        })
+    });
+    let mut all = BTreeSet::new();
+    for login in people.iter().copied().chain(enrolled_anew) {
+        for at in [ASKED_AT, ASKED_AT.plus(2), ASKED_AT.plus(2 * 3600)] {
+            let who = played.model.asker(login, at);
+            let held = held(stage, played, class, &who);
+            all.extend(held.into_iter().map(|held| (login.person.clone(), held)));
+        }
+    }
+    all
 }
 
 /// Everybody who lacks what the class lacks, with their logins.
 fn without<'s>(stage: &'s Stage, played: &Played, class: Class) -> Vec<&'s Login> {
     let lacks = |login: &&Login| {
-        let asker = played.model.asker(login);
+        let asker = played.model.asker(login, ASKED_AT);
         stage.things.rights().into_iter().all(|(right, place)| {
             let in_theirs = place.is_some_and(|place| place.as_str() == THEIRS);
             !class.lacks(&right, in_theirs)
@@ -135,8 +181,12 @@ fn without<'s>(stage: &'s Stage, played: &Played, class: Class) -> Vec<&'s Login
 fn settled(stage: &Stage, dice: &mut Dice, class: Class) -> Played {
     let mut played = Played::begin(stage, dice);
     let owners = [0, 5].map(|card: usize| stage.world.cards[card].login.clone());
-    for change in changes::settling(dice) {
-        let sign = if played.model.takes_two(&change) { 2 } else { 1 };
+    let mut settling = changes::settling(dice, &stage.world);
+    // Some are elevated, whose right for a while is one to give, or one that is missed later.
+    let elevated = if dice.one_in(2) { dice.below(3) } else { 0 };
+    settling.extend((0..elevated).map(|_| bounds::elevated(dice)));
+    for change in settling {
+        let sign = if played.model.takes_two(&change, ASKED_AT) { 2 } else { 1 };
         let step = signed(&played, change, owners[..sign].to_vec());
         assert_eq!(played.agreed(stage, &step), None, "an owner settles the tenant: {step:?}");
     }
@@ -148,7 +198,7 @@ fn settled(stage: &Stage, dice: &mut Dice, class: Class) -> Played {
 
 /// A step that these people sign, and every witness that must.
 fn signed(played: &Played, change: Change, people: Vec<Login>) -> Step {
-    let at = NOON.plus(30);
+    let at = ASKED_AT;
     let cosigned = played.model.cosigners(0).map(|by| Cosigned { by, at, over_this: true });
     let signers = people.into_iter().map(|login| steps::signature(login, at)).collect();
     let by = By::People { signers, cosigned: cosigned.collect() };
@@ -162,8 +212,8 @@ fn attempt(stage: &Stage, dice: &mut Dice, played: &Played, people: &[&Login]) -
     // Mostly what one of them may, at that.
     let tries = if dice.one_in(3) { 0 } else { 40 };
     for _ in 0..tries {
-        let against = played.model.against_signer(signer, &change);
-        if against.is_empty() && played.model.is_possible(&change) {
+        let against = played.model.against_signer(signer, &change, ASKED_AT);
+        if against.is_empty() && played.model.is_possible(&change, ASKED_AT) {
             break;
         }
         change = changes::change(dice, &stage.world, &played.model);
@@ -175,7 +225,7 @@ fn attempt(stage: &Stage, dice: &mut Dice, played: &Played, people: &[&Login]) -
         return Step { place: Place::Next, change, by };
     }
     let mut signers = vec![signer.clone()];
-    if played.model.takes_two(&change) || dice.one_in(6) {
+    if played.model.takes_two(&change, ASKED_AT) || dice.one_in(6) {
         signers.push((*dice.pick(people)).clone());
     }
     signed(played, change, signers)
@@ -190,8 +240,8 @@ fn play(stage: &Stage, seed: u64) -> Result<Option<(Class, usize, usize)>, Strin
     if people.is_empty() {
         return Ok(None);
     }
-    let askers: BTreeSet<Asker> = people.iter().map(|login| played.model.asker(login)).collect();
-    let before: Vec<_> = askers.iter().map(|who| held(stage, &played, class, who)).collect();
+    let began = played.real.clone();
+    let before = all_held(stage, &played, class, (&people, &began));
 
     let (mut taken, mut refused) = (0, 0);
     let mut steps = Vec::new();
@@ -204,12 +254,10 @@ fn play(stage: &Stage, seed: u64) -> Result<Option<(Class, usize, usize)>, Strin
         steps.push(step.change);
     }
 
-    for (who, before) in askers.iter().zip(before) {
-        let after = held(stage, &played, class, who);
-        if !after.is_subset(&before) {
-            let more: Vec<_> = after.difference(&before).collect();
-            return Err(format!("seed {seed}, {class:?}: {who:?} came by {more:?}\n{steps:#?}"));
-        }
+    let after = all_held(stage, &played, class, (&people, &began));
+    let more: Vec<_> = after.difference(&before).collect();
+    if !more.is_empty() {
+        return Err(format!("seed {seed}, {class:?}: they came by {more:?}\n{steps:#?}"));
     }
     Ok(Some((class, taken, refused)))
 }

@@ -9,7 +9,7 @@ use writ_testkit::{
     tenant::NOON,
 };
 
-use crate::{dice::Dice, world::World};
+use crate::{ASKED_AT, dice::Dice, world::World};
 
 /// Once in so many steps something is wrong with its signatures or its place.
 const WRONG_ONE_IN: usize = 5;
@@ -38,10 +38,10 @@ fn by_roots(dice: &mut Dice, model: &Model) -> By {
 
 /// Somebody who may, mostly; and a second one where two must sign.
 fn by_people(dice: &mut Dice, world: &World, model: &Model, change: &Change) -> By {
-    let at = NOON.plus(30);
+    let at = ASKED_AT;
     let first = signature(someone(dice, world, model, change).clone(), at);
     let mut signers = vec![first];
-    let second = if model.takes_two(change) { !dice.one_in(4) } else { dice.one_in(12) };
+    let second = if model.takes_two(change, at) { !dice.one_in(4) } else { dice.one_in(12) };
     if second {
         signers.push(signature(someone(dice, world, model, change).clone(), at));
     }
@@ -65,9 +65,9 @@ fn someone<'w>(dice: &mut Dice, world: &'w World, model: &Model, change: &Change
     let mut login = &dice.pick(&world.cards).login;
     let tries = if dice.one_in(6) { 0 } else { 12 };
     for _ in 0..tries {
-        let at = NOON.plus(30);
+        let at = ASKED_AT;
         let counts = model.counts(&signature(login.clone(), at), at, None);
-        if counts && model.against_signer(login, change).is_empty() {
+        if counts && model.against_signer(login, change, at).is_empty() {
             return login;
         }
         login = &dice.pick(&world.cards).login;
@@ -113,7 +113,7 @@ fn spoil_signature(dice: &mut Dice, signature: &mut Signature) {
 }
 
 fn spoil_cosignatures(dice: &mut Dice, world: &World, cosigned: &mut Vec<Cosigned>) {
-    let other = |dice: &mut Dice| self::cosigned(dice.pick(&world.jails).clone(), NOON.plus(30));
+    let other = |dice: &mut Dice| self::cosigned(dice.pick(&world.jails).clone(), ASKED_AT);
     if cosigned.is_empty() {
         cosigned.push(other(dice));
         return;

@@ -2,12 +2,15 @@
 
 use writ_evidence::charter::{Binding, Scope, Subject};
 use writ_model::{
-    AutomationName, ConnectionName, Grantee, GroupName, PackName, Role, StandingName, WorkspaceName,
+    AutomationName, ConnectionName, Grantee, GroupName, PackName, PolicyName, Role, RoleName,
+    ServiceAccountName, StandingName, WorkspaceName,
 };
 use writ_policy::Right;
 
 use crate::{
-    changes::{AUTOMATIONS, CONNECTIONS, GROUPS, STANDING, WORKSPACES, people},
+    changes::{
+        ACCOUNTS, AUTOMATIONS, CONNECTIONS, GROUPS, POLICIES, ROLES, STANDING, WORKSPACES, people,
+    },
     world::{A, person},
 };
 
@@ -19,6 +22,9 @@ pub(crate) struct Things {
     standing: Vec<StandingName>,
     pack: PackName,
     groups: Vec<GroupName>,
+    role: RoleName,
+    policy: PolicyName,
+    accounts: Vec<ServiceAccountName>,
     bindings: Vec<Binding>,
     subjects: Vec<Subject>,
 }
@@ -29,11 +35,16 @@ impl Things {
         let scopes = workspaces.iter().cloned().map(Scope::Workspace);
         let scopes: Vec<Scope> = scopes.chain([Scope::Tenant]).collect();
         let principal = Grantee::Principal(person(A, "somebody"));
-        let roles = [Role::Owner, Role::Administrator, Role::Viewer];
+        let made = Role::Custom(ROLES[0].parse().unwrap());
+        let roles = [Role::Owner, Role::Administrator, Role::Viewer, made];
         let of = |scope: &Scope| {
             let scope = scope.clone();
             let principal = principal.clone();
-            roles.map(|role| Binding { principal: principal.clone(), role, scope: scope.clone() })
+            roles.clone().map(|role| Binding {
+                principal: principal.clone(),
+                role,
+                scope: scope.clone(),
+            })
         };
         let connections: Vec<ConnectionName> =
             CONNECTIONS.iter().map(|name| name.parse().unwrap()).collect();
@@ -47,6 +58,9 @@ impl Things {
             standing: STANDING.iter().map(|name| name.parse().unwrap()).collect(),
             pack: "git".parse().unwrap(),
             groups: GROUPS.iter().map(|name| name.parse().unwrap()).collect(),
+            role: ROLES[0].parse().unwrap(),
+            policy: POLICIES[0].parse().unwrap(),
+            accounts: ACCOUNTS.iter().map(|name| name.parse().unwrap()).collect(),
             workspaces: workspaces.into(),
             connections,
             subjects,
@@ -61,7 +75,11 @@ impl Things {
             (Right::SessionRevoke, None),
             (Right::CharterView, None),
             (Right::AuditRead, None),
+            (Right::RoleManage(&self.role), None),
+            (Right::PolicyManage(&self.policy), None),
         ];
+        let accounts = self.accounts.iter();
+        rights.extend(accounts.map(|name| (Right::ServiceAccountManage(name), None)));
         rights.extend(self.workspaces.iter().map(|name| (Right::WorkspaceManage(name), None)));
         rights.extend(self.groups.iter().map(|name| (Right::GroupManage(name), None)));
         for name in &self.connections {
@@ -69,6 +87,7 @@ impl Things {
                 Right::ConnectionManage(name),
                 Right::ConnectionView(name),
                 Right::ConnectionUse(name),
+                Right::ConnectionEntitle(name),
             ];
             rights.extend(all.map(|right| (right, Some(name.workspace()))));
         }

@@ -2,7 +2,7 @@
 //!
 //! Keys are made from fixed bytes, so that a seed gives the same history to the byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand::SystemRandom;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -21,11 +21,15 @@ use writ_evidence::{
     seal::SealingPrivateKey,
     writ::{self, Operation, Order, WritClaims},
 };
-use writ_model::{ConnectionHost, Principal, RunnerGroupId, RunnerId, TenantId};
+use writ_model::{
+    ConnectionHost, Principal, RunnerGroupId, RunnerId, ServiceAccountName, TenantId,
+};
 use writ_testkit::{
     charter_model::{By, Cosigned, Login, Over, Place, RootSignature, Signature, Step},
     tenant::NOON,
 };
+
+use crate::changes::ACCOUNTS;
 
 pub(crate) const A: &str = "https://idp.example";
 pub(crate) const B: &str = "https://other-idp.example";
@@ -44,6 +48,8 @@ pub(crate) struct World {
     pub(crate) roots: Vec<PublicKey>,
     pub(crate) jails: Vec<PublicKey>,
     pub(crate) issuer_keys: Vec<PublicKey>,
+    /// The keys that service accounts may have.
+    pub(crate) account_keys: Vec<PublicKey>,
     pub(crate) cards: Vec<Card>,
     /// The beginnings that there may be.
     pub(crate) beginnings: Vec<(UnverifiedEntry, Genesis)>,
@@ -83,6 +89,7 @@ impl World {
         };
         let (roots, jails) = (keys("root", 5), keys("jail", RUNNERS));
         let (issuer_keys, own) = (keys("issuer", 4), keys("person", 9));
+        let account_keys = keys("account", 3);
         let fetched = vec![issuer_keys[0].clone(), issuer_keys[2].clone()];
         let mut of_issuers = FetchedKeys::default();
         for iss in [A, B] {
@@ -93,6 +100,7 @@ impl World {
             roots,
             jails,
             issuer_keys,
+            account_keys,
             cards: Vec::new(),
             beginnings: Vec::new(),
             fetched: (of_issuers, fetched),
@@ -128,31 +136,58 @@ impl World {
                     person: person(iss, sub),
                     client: client.to_owned(),
                     groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-                    issuer_key: self.issuer_keys[issuer_key].clone(),
+                    // Ann and Fay show a second factor with their first keys.
+                    amr: [0, 5].contains(&key).then(|| "mfa".to_owned()).into_iter().collect(),
+                    issuer_key: Some(self.issuer_keys[issuer_key].clone()),
                     key: own[key].clone(),
                     iat: NOON,
                     exp: NOON.plus(3600),
                 })
             })
+            .chain(self.account_cards())
             .collect()
     }
 
-    fn card(&self, login: Login) -> Card {
-        let random = SystemRandom::new();
+    /// The credentials of service accounts: two keys of the first, one of the second, and one that may be either's.
+    fn account_cards(&self) -> impl Iterator<Item = Card> {
+        [(0, 0), (0, 1), (1, 2), (1, 0)].into_iter().map(|(account, key)| {
+            let name: ServiceAccountName = ACCOUNTS[account].parse().unwrap();
+            let login = Login {
+                person: (&name).into(),
+                client: name.to_string(),
+                groups: BTreeSet::new(),
+                amr: BTreeSet::new(),
+                issuer_key: None,
+                key: self.account_keys[key].clone(),
+                iat: NOON,
+                exp: NOON.plus(3600),
+            };
+            let (mode, id_token, cic) = (IdcMode::Key, String::new(), self.commitment(&login));
+            Card { idc: UnverifiedIdc { mode, id_token, cic, refreshed: None }, login }
+        })
+    }
+
+    fn commitment(&self, login: &Login) -> String {
         let extra = HeaderExtra {
             jwk: Some(login.key.clone()),
             rz: Some(URL_SAFE_NO_PAD.encode([7; 32])),
             ..HeaderExtra::default()
         };
         let own = &self.secret[&login.key];
-        let cic = jws::sign(own, &random, ObjectType::Cic, extra, b"").unwrap();
+        jws::sign(own, &SystemRandom::new(), ObjectType::Cic, extra, b"").unwrap()
+    }
+
+    fn card(&self, login: Login) -> Card {
+        let random = SystemRandom::new();
+        let cic = self.commitment(&login);
         let claims = json!({
             "iss": login.person.iss, "sub": login.person.sub, "aud": login.client,
-            "groups": login.groups, "nonce": nonce_for(&cic), "iat": login.iat, "exp": login.exp,
+            "groups": login.groups, "amr": login.amr, "nonce": nonce_for(&cic), "iat": login.iat, "exp": login.exp,
         });
-        let kid = Some(login.issuer_key.thumbprint().to_string());
+        let issuer_key = login.issuer_key.as_ref().unwrap();
+        let kid = Some(issuer_key.thumbprint().to_string());
         let extra = HeaderExtra { kid, ..HeaderExtra::default() };
-        let issuer = &self.secret[&login.issuer_key];
+        let issuer = &self.secret[issuer_key];
         let payload = claims.to_string();
         let id_token =
             jws::sign(issuer, &random, ObjectType::IdToken, extra, payload.as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! What can be said about logging in: `writ login`, `writ sessions`.
 
 use clap::Subcommand;
-use writ_model::Digest;
+use writ_model::{Digest, ServiceAccountName};
 
 /// `writ login`.
 #[derive(Debug, Default, clap::Args)]
@@ -36,6 +36,9 @@ pub(crate) struct LoginArgs {
     /// Log in as a workload: a shell command that prints a token for the audience in `WRIT_AUDIENCE`.
     #[arg(long, group = "how", value_name = "COMMAND")]
     pub(crate) token_command: Option<String>,
+    /// Make the key of a service account, and print it as JWK: `writ service-account set` enrolls it.
+    #[arg(long, group = "how", value_name = "NAME")]
+    pub(crate) service_account: Option<ServiceAccountName>,
     /// Sign with an Ed25519 key of the SSH agent instead of a new key in a file; its comment or
     /// fingerprint, if the agent holds several.
     #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true, default_missing_value = "")]

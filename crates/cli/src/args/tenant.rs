@@ -147,7 +147,7 @@ fn named(text: &str) -> Result<(String, String), &'static str> {
 }
 
 /// An operation, as writs spell it.
-fn operation(text: &str) -> Result<Operation, &'static str> {
+pub(super) fn operation(text: &str) -> Result<Operation, &'static str> {
     let spelled = serde_json::Value::from(text);
     serde_json::from_value(spelled).map_err(|_| "it is not an operation that a writ orders")
 }

@@ -6,13 +6,16 @@ mod diff;
 use std::{fs, path::Path};
 
 use serde_json::json;
-use writ_evidence::charter::{CharterState, UnverifiedEntry};
-use writ_model::TenantId;
+use writ_evidence::{
+    charter::{CharterState, UnverifiedEntry},
+    jws::UnverifiedJws,
+};
+use writ_model::{Principal, TenantId};
 use writ_policy::Policies;
 
 use super::Context;
 use crate::{
-    args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal, push, sign,
+    args::CharterCommand, failure::Failure, join_file, output, place::Place, proposal, push,
 };
 
 pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<(), Failure> {
@@ -71,16 +74,22 @@ async fn log(context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// Who signed an entry, as its tokens say; the fold has verified them.
+/// Who signed an entry, as its writs say; the fold has verified them.
 fn signers(entry: &UnverifiedEntry) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Signer {
+        iss: String,
+        sub: String,
+    }
+    let signer = |writ: &String| UnverifiedJws::parse(writ).ok()?.peek::<Signer>().ok();
     match entry {
         UnverifiedEntry::Roots { signatures, .. } => {
             vec![format!("{} root keys", signatures.len())]
         }
-        UnverifiedEntry::Writ { idc, others, .. } => std::iter::once(idc)
-            .chain(others.iter().map(|other| &other.idc))
-            .filter_map(|idc| sign::principal(idc).ok())
-            .map(|principal| principal.to_string())
+        UnverifiedEntry::Writ { writ, others, .. } => std::iter::once(writ)
+            .chain(others.iter().map(|other| &other.writ))
+            .filter_map(signer)
+            .map(|Signer { iss, sub }| Principal { iss, sub }.to_string())
             .collect(),
     }
 }

@@ -3,14 +3,14 @@
 mod remedy;
 mod test_connection;
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
-use writ_evidence::charter::Change;
+use writ_evidence::charter::{Change, Entitlement, Entitlements};
 use writ_model::{Connection, ConnectionHost, ConnectionKind};
 
 use super::Context;
 use crate::{
-    args::{ConnectionArgs, ConnectionCommand},
+    args::{ConnectionArgs, ConnectionCommand, EntitleArgs},
     failure::Failure,
     output, sign,
 };
@@ -25,6 +25,10 @@ pub(super) async fn run(context: &Context, command: ConnectionCommand) -> Result
         ConnectionCommand::Test { name, timeout } => {
             let patience = Duration::from_secs(timeout);
             test_connection::test(&tenant, name, patience, context.json).await
+        }
+        ConnectionCommand::Entitle(args) => {
+            let entitlements = entitlements(args)?;
+            sign::change(&tenant, Change::EntitlementsSet(entitlements)).await.map(drop)
         }
         ConnectionCommand::List => {
             let records: Vec<_> = tenant.charter.connections().collect();
@@ -44,6 +48,17 @@ pub(super) async fn run(context: &Context, command: ConnectionCommand) -> Result
             })
         }
     }
+}
+
+fn entitlements(args: EntitleArgs) -> Result<Entitlements, Failure> {
+    let EntitleArgs { name: connection, file, .. } = args;
+    let read = |file: PathBuf| {
+        let about = format!("`{}` holds no entitlements", file.display());
+        let text = fs::read(&file).map_err(|error| Failure::because("file", &about, &error))?;
+        serde_json::from_slice::<Vec<Entitlement>>(&text)
+            .map_err(|error| Failure::because("file", &about, &error))
+    };
+    Ok(Entitlements { connection, holders: file.map(read).transpose()? })
 }
 
 fn connection(args: ConnectionArgs) -> Result<Connection, Failure> {

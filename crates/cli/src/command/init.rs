@@ -23,7 +23,6 @@ use crate::{
     join_file::{self, Head, Invitation, JoinFile},
     login, output,
     place::{LoginIssuer, Place, Settings},
-    sign,
 };
 
 /// Founds a tenant into a folder.
@@ -88,7 +87,7 @@ async fn owners(
     output::say("the first owner logs in now:");
     let words = LoginArgs { no_browser: args.no_browser, ..LoginArgs::development("owner") };
     let session = login::log_in_at(login, ca.map(str::as_bytes), &words, None).await?;
-    let owner = sign::principal_by(&session.idc, &believed.subject_claim)?;
+    let owner = session.principal(&believed.subject_claim)?;
     output::say(format!("the first owner is {owner}"));
     Ok(vec![owner])
 }

@@ -12,7 +12,6 @@ use crate::{
     login, output,
     place::Place,
     session::Session,
-    sign::principal,
     tenant::now,
 };
 
@@ -23,7 +22,12 @@ pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Fa
     let place = Place::find()?;
     let session = login::log_in(&place, args).await?;
     session.save(&place, &context.session)?;
-    let principal = principal(&session.idc)?;
+    let principal = session.principal("sub")?;
+    if let Some(account) = &session.service_account {
+        output::say(format!("a key for service account {account} (session `{}`)", context.session));
+        output::say(format!("somebody enrolls it: writ service-account set {account} --key FILE"));
+        return output::line(serde_json::Value::from(session.key()?.public().clone()).to_string());
+    }
     output::say(format!("logged in as {principal} (session `{}`)", context.session));
     Ok(())
 }
@@ -53,9 +57,8 @@ pub(super) async fn log_out(context: &Context, args: &LogoutArgs) -> Result<(), 
 pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     let idc = tenant
-        .session
-        .idc
-        .verify(tenant.charter.issuers(), TokenKeys::Witnessed, now())
+        .charter
+        .verify_idc(&tenant.session.idc, TokenKeys::Witnessed, now())
         .map_err(|error| Failure::because(error.code(), "the login does not verify", &error))?;
     let roles: Vec<String> =
         tenant.charter.bindings_of(idc.actor()).map(super::binding::describe).collect();

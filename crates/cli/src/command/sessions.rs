@@ -12,7 +12,7 @@ use crate::{
     output,
     place::Place,
     session::Session,
-    sign::{self, principal},
+    sign,
     tenant::{Tenant, now},
 };
 
@@ -83,15 +83,17 @@ fn here(context: &Context) -> Result<(), Failure> {
     let mut listed = Vec::new();
     for name in Session::names(&place)? {
         let session = Session::load(&place, &name)?;
-        let principal = principal(&session.idc)?;
-        let left_s = session.lives_until().map_or(0, |until| until.since(now()));
+        let principal = session.principal("sub")?;
+        // How long a service account's key counts, the charter says.
+        let left_s = session.lives_until().map(|until| until.since(now()));
         listed.push(json!({
             "session": name, "iss": principal.iss, "sub": principal.sub, "mode": session.idc.mode,
             "key": session.key_place(), "idc": session.idc.digest(), "expires_in_s": left_s,
         }));
         if !context.json {
             let (mode, key) = (session.idc.mode.as_str(), session.key_place());
-            output::line(format!("{name}\t{principal}\t{mode}\tkey in {key}\t{left_s} s left"))?;
+            let left = left_s.map_or_else(String::new, |left_s| format!("{left_s} s left"));
+            output::line(format!("{name}\t{principal}\t{mode}\tkey in {key}\t{left}"))?;
         }
     }
     if context.json { output::json(&listed) } else { Ok(()) }

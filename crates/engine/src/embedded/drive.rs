@@ -213,6 +213,7 @@ impl<P: Perform> Driver<P> {
 
     async fn call(&self, call: ActionCall) -> Result<Next, JournalError> {
         let (run, step, attempt) = (self.seal.run(), call.step.clone(), call.attempt);
+        let mut approved = false;
         loop {
             if let Some(event) = doubt::settle(&self.shared, run, &call).await? {
                 return Ok(Next::Event(event, None));
@@ -228,6 +229,27 @@ impl<P: Perform> Driver<P> {
                     return Ok(Next::Event(event, Some(turn)));
                 }
                 Performed::Lost => {}
+                Performed::Demanded if approved => {
+                    // What was approved is not what is demanded any more: asking again would go on for ever.
+                    let error =
+                        StepError::standard("authorization", 403, "approval-demanded", &step.task);
+                    let event = Event::ActionFinished { step, attempt, result: Err(error) };
+                    return Ok(Next::Event(event, Some(turn)));
+                }
+                Performed::Demanded => {
+                    // Waiting for people holds no turn.
+                    drop(turn);
+                    match self.shared.perform.await_call_approval(run, &call).await {
+                        Performed::Done(Ok(_)) => approved = true,
+                        Performed::Done(result) => {
+                            let event = Event::ActionFinished { step, attempt, result };
+                            return Ok(Next::Event(event, None));
+                        }
+                        Performed::Lost | Performed::Demanded | Performed::Interrupted => {
+                            return Ok(Next::Stopped);
+                        }
+                    }
+                }
                 Performed::Interrupted => return Ok(Next::Stopped),
             }
         }
@@ -252,7 +274,9 @@ impl<P: Perform> Driver<P> {
                     Performed::Done(result) => {
                         Next::Event(Event::ApprovalDecided { step, attempt, result }, None)
                     }
-                    Performed::Lost | Performed::Interrupted => Next::Stopped,
+                    Performed::Lost | Performed::Demanded | Performed::Interrupted => {
+                        Next::Stopped
+                    }
                 }
             }
         }
@@ -269,7 +293,7 @@ impl<P: Perform> Driver<P> {
                 Next::Event(Event::CodeFinished { step, attempt, result }, Some(turn))
             }
             // Code that was lost has done nothing; the next start runs it again.
-            Performed::Lost | Performed::Interrupted => Next::Stopped,
+            Performed::Lost | Performed::Demanded | Performed::Interrupted => Next::Stopped,
         }
     }
 }

@@ -107,6 +107,9 @@ struct Service {
     /// What people were asked, and whether they have answered.
     asked: Mutex<Vec<ApprovalWait>>,
     answered: AtomicBool,
+    /// Whether calls wait for people, and how often that was asked.
+    demands: AtomicBool,
+    demanded: AtomicU64,
     /// How long an action takes.
     slow_ms: AtomicU64,
     /// Added to the clock.
@@ -140,6 +143,9 @@ fn next(parameters: &serde_json::Map<String, Value>) -> Value {
 
 impl Perform for Service {
     async fn call_action(&self, _run: RunId, call: ActionCall) -> Performed {
+        if self.demands.load(Ordering::SeqCst) && !self.answered.load(Ordering::SeqCst) {
+            return Performed::Demanded;
+        }
         self.note(&call);
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(self.slow_ms.load(Ordering::SeqCst))).await;
@@ -175,8 +181,18 @@ impl Perform for Service {
         Performed::done(Ok(json!([{ "decision": "approve" }])))
     }
 
+    async fn await_call_approval(&self, _run: RunId, _call: &ActionCall) -> Performed {
+        self.demanded.fetch_add(1, Ordering::SeqCst);
+        while !self.answered.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Performed::done(Ok(Value::Null))
+    }
+
     async fn recovery(&self, _run: RunId, call: &ActionCall) -> Recovery {
         match kind(call) {
+            // What waits for people has begun nowhere but in the journal.
+            "once" if self.demands.load(Ordering::SeqCst) => Recovery::Again,
             "read" | "flaky" => Recovery::Again,
             "keyed" => Recovery::AgainWithSameKey,
             _ => Recovery::Ask,

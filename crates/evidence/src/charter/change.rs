@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use writ_model::{Connection, RunnerId, StandingName};
 
 use super::{
-    Automation, Binding, Genesis, Group, PackAcknowledgement, PackWithdrawal, RootKeys,
-    RunnerEnrollment, Subject, WitnessQuorum, Workspace,
+    Automation, Binding, CustomRole, Elevation, Entitlements, Genesis, Group, PackAcknowledgement,
+    PackWithdrawal, Policy, RootKeys, RunnerEnrollment, ServiceAccount, Subject, WitnessQuorum,
+    Workspace,
 };
 use crate::{issuer::Issuer, standing::StandingWrit};
 
@@ -39,6 +40,21 @@ pub enum Change {
     /// Makes or replaces a group of people; one without members is gone.
     #[serde(rename = "group.set")]
     GroupSet(Group),
+    /// Makes or replaces a role of the charter's own; one without rights is gone.
+    #[serde(rename = "role.set")]
+    RoleSet(CustomRole),
+    /// Makes or replaces a guardrail; one without text is gone.
+    #[serde(rename = "policy.set")]
+    PolicySet(Policy),
+    /// Makes or replaces a service account; one without keys is gone.
+    #[serde(rename = "service-account.set")]
+    ServiceAccountSet(ServiceAccount),
+    /// Gives a person a role for at most a day; somebody else signs it.
+    #[serde(rename = "elevation.grant")]
+    ElevationGrant(Elevation),
+    /// Says what people may do in the service behind a connection, or lifts that bound.
+    #[serde(rename = "entitlements.set")]
+    EntitlementsSet(Entitlements),
     /// Gives a principal a role.
     #[serde(rename = "binding.add")]
     BindingAdd(Binding),
@@ -86,6 +102,11 @@ impl Change {
             | Self::RunnerRetire(_)
             | Self::WorkspaceSet(_)
             | Self::GroupSet(_)
+            | Self::RoleSet(_)
+            | Self::PolicySet(_)
+            | Self::ServiceAccountSet(_)
+            | Self::ElevationGrant(_)
+            | Self::EntitlementsSet(_)
             | Self::BindingAdd(_)
             | Self::BindingRemove(_)
             | Self::ConnectionSet(_)
@@ -109,6 +130,11 @@ impl Change {
             Self::RunnerRetire(_) => "runner.retire",
             Self::WorkspaceSet(_) => "workspace.set",
             Self::GroupSet(_) => "group.set",
+            Self::RoleSet(_) => "role.set",
+            Self::PolicySet(_) => "policy.set",
+            Self::ServiceAccountSet(_) => "service-account.set",
+            Self::ElevationGrant(_) => "elevation.grant",
+            Self::EntitlementsSet(_) => "entitlements.set",
             Self::BindingAdd(_) => "binding.add",
             Self::BindingRemove(_) => "binding.remove",
             Self::ConnectionSet(_) => "connection.set",

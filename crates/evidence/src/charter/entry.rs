@@ -9,11 +9,11 @@ use aws_lc_rs::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use writ_model::{Digest, TenantId, UnixTime};
 
-use super::Change;
+use super::{Change, CharterState};
 use crate::{
     digest::{sha256, sha256_parts},
     idc::{IdcError, UnverifiedIdc, VerifiedIdc},
-    issuer::{Issuer, TokenKeys},
+    issuer::TokenKeys,
     json,
     jws::{self, HeaderExtra, JwsError, ObjectType, UnverifiedJws},
     key::{PublicKey, SigningError, SigningKey},
@@ -206,15 +206,14 @@ pub(super) fn check_roots(
 /// Verifies the writ of an entry at `now` and that it is over this body; returns its signer.
 pub(super) fn check_writ(
     (body, writ, idc): (&str, &str, &UnverifiedIdc),
-    (issuers, keys): (&[Issuer], TokenKeys<'_>),
-    ten: TenantId,
-    prev: Digest,
+    before: &CharterState,
+    keys: TokenKeys<'_>,
     now: UnixTime,
 ) -> Result<VerifiedIdc, EntryError> {
-    let idc = idc.verify(issuers, keys, now).map_err(EntryError::Idc)?;
-    let writ = VerifiedWrit::verify(writ, &idc, ten, now).map_err(EntryError::Writ)?;
+    let idc = before.verify_idc(idc, keys, now).map_err(EntryError::Idc)?;
+    let writ = VerifiedWrit::verify(writ, &idc, before.ten(), now).map_err(EntryError::Writ)?;
     let expected = Order::CharterAppend { cnt: sha256(body.as_bytes()) };
-    if writ.claims().order != expected || writ.claims().charter != prev {
+    if writ.claims().order != expected || writ.claims().charter != before.head() {
         return Err(EntryError::OtherContent);
     }
     Ok(idc)

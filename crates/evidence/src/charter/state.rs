@@ -15,13 +15,15 @@ mod read;
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
-    Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName, Principal,
-    RunnerId, StandingName, TenantId, UnixTime, WorkspaceName,
+    ActionName, Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName,
+    PolicyName, Principal, RoleName, RunnerId, ServiceAccountName, StandingName, TenantId,
+    UnixTime, WorkspaceName,
 };
 
 use super::{
     Automation, Binding, Change, CosignatureClaims, EntryBody, EntryError, PackAcknowledgement,
-    RootKeys, RunnerEnrollment, Subject, Suspended, UnverifiedEntry, WitnessQuorum, Workspace,
+    RootKeys, RunnerEnrollment, ServiceAccount, Subject, Suspended, UnverifiedEntry, WitnessQuorum,
+    Workspace,
     entry::{check_cosignatures, check_roots, check_writ},
 };
 use crate::{
@@ -103,6 +105,15 @@ pub struct CharterState {
     groups: BTreeMap<GroupName, BTreeSet<Principal>>,
     /// The groups that list a person: `groups`, turned round.
     groups_of: BTreeMap<Principal, BTreeSet<GroupName>>,
+    /// The rights of each role of the charter's own.
+    roles: BTreeMap<RoleName, BTreeSet<String>>,
+    /// The text of each guardrail.
+    policies: BTreeMap<PolicyName, String>,
+    service_accounts: BTreeMap<ServiceAccountName, ServiceAccount>,
+    /// Bindings that hold for a while, and until when; those that were over at the newest entry are gone.
+    elevations: BTreeMap<Binding, UnixTime>,
+    /// What people may do in the service behind a connection, where that is known.
+    entitlements: BTreeMap<ConnectionName, BTreeMap<Principal, BTreeSet<ActionName>>>,
     bindings: BTreeSet<Binding>,
     connections: BTreeMap<ConnectionName, ConnectionRecord>,
     packs: BTreeMap<(PackName, String), PackAcknowledgement>,
@@ -377,20 +388,17 @@ impl CharterState {
             std::iter::once((writ, idc)).chain(others.iter().map(|one| (&one.writ, &one.idc)));
         for (writ, idc) in all {
             let by = (text.as_str(), writ.as_str(), idc);
-            let signer =
-                check_writ(by, (&self.issuers, keys), self.ten, self.head, at).map_err(refused)?;
+            let signer = check_writ(by, self, keys, at).map_err(refused)?;
             self.check_signer(&signer).map_err(|source| FoldError::Suspended { seq, source })?;
             signers.push(signer);
         }
         self.check_possible(&body.change).map_err(|reason| FoldError::Change { seq, reason })?;
-        if let Change::StandingSet(standing) = &body.change {
-            standing.check(at).map_err(|reason| FoldError::Change { seq, reason })?;
-        }
+        self.check_times(&body.change, at).map_err(|reason| FoldError::Change { seq, reason })?;
         for signer in &signers {
             may.may_append(self, signer.actor(), &body.change)
                 .map_err(|source| FoldError::NotPermitted { seq, source })?;
         }
-        self.check_second(&body.change, &signers)
+        self.check_second(&body.change, &signers, at)
             .map_err(|reason| FoldError::SecondSigner { seq, reason })?;
         let signers = signers.iter().map(|signer| signer.principal().clone()).collect();
         Ok(Judged { signers, change: body.change })

@@ -5,6 +5,8 @@
 //! Invariants: a client of the device flow can't sign what only somebody present may; a claim that says
 //! for whom a token is or until when is never a pinned one.
 
+use writ_model::SERVICE_ACCOUNTS;
+
 use super::{Issuer, IssuerClient, Workload};
 use crate::writ::Operation;
 
@@ -24,6 +26,9 @@ impl Issuer {
     pub fn check(&self) -> Result<(), &'static str> {
         if self.iss.is_empty() || self.iss.len() > 512 {
             return Err("an issuer's identifier has 1 to 512 characters");
+        }
+        if self.iss == SERVICE_ACCOUNTS {
+            return Err("service accounts are the charter's own; no issuer has their name");
         }
         if self.algorithms.is_empty() {
             return Err("an issuer lists at least one algorithm");

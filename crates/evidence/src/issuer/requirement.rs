@@ -72,9 +72,9 @@ impl LoginTooWeak {
 /// What a login's tokens showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
-    acr: Option<String>,
-    amr: BTreeSet<String>,
-    auth_time: Option<UnixTime>,
+    pub(crate) acr: Option<String>,
+    pub(crate) amr: BTreeSet<String>,
+    pub(crate) auth_time: Option<UnixTime>,
 }
 
 impl Shown {

@@ -15,6 +15,8 @@ use writ_model::{
     pack::{Action, Effect, Idempotency, Pack},
 };
 
+use writ_policy::{Circumstances, Denied, Permit};
+
 use super::{CALL_TIMEOUT_S, Jail, PermittedCall, Refusing};
 use crate::{
     runs::{AcceptedRun, StepPermit},
@@ -34,33 +36,56 @@ impl Jail {
     }
 
     fn check_action(&self, call: &CallAction, now: UnixTime) -> Result<PermittedCall, Refusing> {
+        let accepted = self.check_accepted(call, now)?;
+        let permit =
+            self.decide_call(&accepted, call, self.approvals_of(&accepted, call), now)??;
+        let AcceptedCall { run, action, connection, called } = accepted;
+        let charter = self.current_charter()?;
+        let record = charter.connection(&connection.name).ok_or_else(|| {
+            Refusing::signed("connection-unknown", "the charter has no such connection")
+        })?;
+        let attempt = attempt_of(call);
+        let repeatable = called.is_repeatable();
+        let task = called.task(call, &attempt, &record.connection)?;
+        let input = run.key.digest(RunDatum::StepInput, call.parameters.as_bytes());
+        let decision = (&permit).into();
+        let permit = StepPermit { attempt, action, connection, decision, input, started_at: now };
+        Ok(PermittedCall { run: call.run, permit, task, repeatable })
+    }
+
+    /// The call is one that its run was accepted for, and the run may go on.
+    pub(super) fn check_accepted(
+        &self,
+        call: &CallAction,
+        now: UnixTime,
+    ) -> Result<AcceptedCall<'_>, Refusing> {
         let run = self.open(call.run)?;
         self.check_not_cancelled(call.run)?;
         if now > run.acceptance.deadline {
             return Err(Refusing::signed("run-deadline", "the run's deadline has passed"));
         }
-        let pinned =
+        let action =
             PinnedAction { name: call.action.clone(), digest: sha256(call.pack.as_bytes()) };
-        let connection = accepted_connection(run, call, &pinned)?;
-        self.check_approved(run, &connection, &pinned)?;
+        let connection = accepted_connection(run, call, &action)?;
+        self.check_approved(run, &connection, &action)?;
+        self.check_going_on(self.current_charter()?, &run.acceptance)?;
+        Ok(AcceptedCall { run, action, connection, called: called(call)? })
+    }
+
+    /// Whether roles and guardrails permit the call now, which `approvals` people have approved.
+    pub(super) fn decide_call(
+        &self,
+        accepted: &AcceptedCall<'_>,
+        call: &CallAction,
+        approvals: u8,
+        now: UnixTime,
+    ) -> Result<Result<Permit, Denied>, Refusing> {
+        let AcceptedCall { run, action, connection, called } = accepted;
+        let circumstances =
+            Circumstances { action: Some(&call.action), effect: Some(called.effect()), approvals };
         let charter = self.current_charter()?;
-        self.check_going_on(charter, &run.acceptance)?;
-        let permit = self.policies.decide_action(
-            charter,
-            (run.acceptance.actor(), &run.acceptance.publisher),
-            &connection,
-            &pinned,
-        )?;
-        let record = charter.connection(&connection.name).ok_or_else(|| {
-            Refusing::signed("connection-unknown", "the charter has no such connection")
-        })?;
-        let attempt = Attempt { run: call.run, step: call.step.clone(), attempt: call.attempt };
-        let (task, repeatable) = task_of(call, &attempt, &record.connection)?;
-        let input = run.key.digest(RunDatum::StepInput, call.parameters.as_bytes());
-        let decision = (&permit).into();
-        let permit =
-            StepPermit { attempt, action: pinned, connection, decision, input, started_at: now };
-        Ok(PermittedCall { run: call.run, permit, task, repeatable })
+        let both = (run.acceptance.actor(now), &run.acceptance.publisher);
+        Ok(self.policies.decide_action(charter, both, (connection, action), &circumstances))
     }
 
     /// Remembers that the action begins. What is neither read nor idempotent begins once, unless a
@@ -103,30 +128,71 @@ impl Jail {
     }
 }
 
-/// What the cell is told, and whether beginning it again after a crash is harmless.
-fn task_of(
-    call: &CallAction,
-    attempt: &Attempt,
-    connection: &Connection,
-) -> Result<(CellTask, bool), Refusing> {
-    let (connection, timeout_s) = (connection.clone(), CALL_TIMEOUT_S);
+/// A call that its run was accepted for; whether it is permitted now is not said.
+pub(super) struct AcceptedCall<'a> {
+    pub(super) run: &'a AcceptedRun,
+    pub(super) action: PinnedAction,
+    pub(super) connection: PinnedConnection,
+    called: Called,
+}
+
+/// What is called: an action of a pack, or what a document spells out itself.
+enum Called {
+    Http(HttpCall),
+    Pack(Box<Action>),
+}
+
+fn called(call: &CallAction) -> Result<Called, Refusing> {
     if HttpCall::is_pack(&call.action.pack()) {
-        let (http, parameters) = (http_of(call)?, parameters_of(call)?);
-        let repeatable = http.is_idempotent();
-        let order = HttpOrder { call: http, parameters, connection, timeout_s };
-        return Ok((CellTask::Http(Box::new(order)), repeatable));
+        return http_of(call).map(Called::Http);
     }
-    let action = action_of(call)?;
-    let repeatable = repeatable(&action);
-    let order = CellOrder {
-        name: call.action.clone(),
-        action,
-        parameters: parameters_of(call)?,
-        connection,
-        idempotency_key: idempotency_key(attempt),
-        timeout_s,
-    };
-    Ok((CellTask::Call(Box::new(order)), repeatable))
+    action_of(call).map(|action| Called::Pack(Box::new(action)))
+}
+
+impl Called {
+    const fn effect(&self) -> Effect {
+        match self {
+            Self::Http(http) => http.effect(),
+            Self::Pack(action) => action.effect,
+        }
+    }
+
+    /// Whether beginning it again after a crash is harmless.
+    fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_idempotent(),
+            Self::Pack(action) => repeatable(action),
+        }
+    }
+
+    /// What the cell is told.
+    fn task(
+        self,
+        call: &CallAction,
+        attempt: &Attempt,
+        connection: &Connection,
+    ) -> Result<CellTask, Refusing> {
+        let (connection, timeout_s) = (connection.clone(), CALL_TIMEOUT_S);
+        match self {
+            Self::Http(http) => {
+                let parameters = parameters_of(call)?;
+                let order = HttpOrder { call: http, parameters, connection, timeout_s };
+                Ok(CellTask::Http(Box::new(order)))
+            }
+            Self::Pack(action) => Ok(CellTask::Call(Box::new(CellOrder {
+                name: call.action.clone(),
+                action: *action,
+                parameters: parameters_of(call)?,
+                connection,
+                idempotency_key: idempotency_key(attempt),
+                timeout_s,
+            }))),
+        }
+    }
+}
+
+pub(super) fn attempt_of(call: &CallAction) -> Attempt {
+    Attempt { run: call.run, step: call.step.clone(), attempt: call.attempt }
 }
 
 /// The call that a document spells out; its name is that of its method.

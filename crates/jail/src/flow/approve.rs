@@ -88,6 +88,7 @@ impl Jail {
         let key = &self.open(request.run)?.key;
         Ok(JailReply::Approval(Box::new(ApprovalState {
             asked,
+            shown: None,
             salt: ApprovalSalt::of(key, &request.step, request.attempt).to_text(),
             deadline: approval.asked.deadline,
             answers: approval.answers.clone(),

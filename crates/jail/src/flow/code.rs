@@ -46,7 +46,7 @@ impl Jail {
         let charter = self.current_charter()?;
         self.check_going_on(charter, acceptance)?;
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(charter, acceptance.actor(), right)?;
+        self.policies.decide(charter, acceptance.actor(now), right)?;
         Ok(CodePermit { language: grant.language, code: grant.digest, started_at: now })
     }
 

@@ -194,7 +194,7 @@ impl Jail {
         let charter = self.current_charter()?;
         self.check_going_on(charter, acceptance)?;
         let right = Right::RunStart(&acceptance.automation);
-        self.policies.decide(charter, acceptance.actor(), right)?;
+        self.policies.decide(charter, acceptance.actor(now), right)?;
         Ok(())
     }
 
@@ -304,8 +304,8 @@ impl Jail {
         idc: &UnverifiedIdc,
         at: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
-        let verified = idc
-            .verify(charter.issuers(), self.issuer_keys.keys(), at)
+        let verified = charter
+            .verify_idc(idc, self.issuer_keys.keys(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         self.check_not_revoked(idc)?;
         let idc = verified;

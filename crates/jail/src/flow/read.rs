@@ -78,8 +78,8 @@ impl Jail {
         (proof, method, url): (&str, &str, &str),
         now: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedProof), Refusing> {
-        let verified = idc
-            .verify(charter.issuers(), self.issuer_keys.keys(), now)
+        let verified = charter
+            .verify_idc(idc, self.issuer_keys.keys(), now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
         self.check_not_revoked(idc)?;
         let idc = verified;

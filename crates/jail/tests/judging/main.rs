@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod approvals;
+mod demand;
 mod jail_tenant;
 mod standing;

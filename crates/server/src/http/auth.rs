@@ -81,7 +81,7 @@ impl App {
         self.learn_keys(tenant, &unverified).await;
         let (charter, fetched) = (tenant.charter(), tenant.issuer_keys.fetched());
         let keys = TokenKeys::Fetched(&fetched);
-        let idc = unverified.verify(charter.issuers(), keys, now).map_err(|error| {
+        let idc = charter.verify_idc(&unverified, keys, now).map_err(|error| {
             problem_of(401, error.code(), &error).with_remedy("log in with `writ login`")
         })?;
         charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;

@@ -19,6 +19,10 @@ async fn asked(world: &World, times: usize) {
     until_true(|| world.service.asked.lock().unwrap().len() >= times).await;
 }
 
+async fn demanded(world: &World, times: u64) {
+    until_true(|| world.service.demanded.load(Ordering::SeqCst) >= times).await;
+}
+
 #[test]
 fn a_run_waits_for_people_through_a_crash_and_acts_once_they_have_answered() {
     let world = World::new();
@@ -74,4 +78,25 @@ fn runs_that_wait_for_people_hold_no_turn() {
         let status = until(&engine, RUN, |status| status.phase.is_final()).await;
         assert_eq!(status.phase, Phase::Completed);
     });
+}
+
+#[test]
+fn a_call_that_waits_for_people_holds_no_turn_and_is_made_once_through_a_crash() {
+    let world = World::new();
+    world.service.demands.store(true, Ordering::SeqCst);
+    world.life(async |engine| {
+        engine.start(order(RUN, ONCE, &json!({}))).await.unwrap();
+        demanded(&world, 1).await;
+    });
+    assert!(world.service.calls.lock().unwrap().is_empty());
+
+    let ended = world.life(async |engine| {
+        engine.recover(async |_| Ok(())).await.unwrap();
+        demanded(&world, 2).await;
+        world.service.answered.store(true, Ordering::SeqCst);
+        until(engine, RUN, |status| status.phase.is_final()).await
+    });
+
+    assert_eq!(ended.phase, Phase::Completed);
+    assert_eq!(world.service.calls.lock().unwrap().len(), 1);
 }

@@ -8,9 +8,17 @@ use writ_model::{Connection, Digest, Grantee, Role, TenantId};
 
 use super::{CharterState, ConnectionRecord, PublishedAutomation, Signed, StandingRecord};
 use crate::{
-    charter::{Binding, Change, Genesis, Group, RootKeys, Scope, WitnessQuorum},
+    charter::{
+        Binding, Change, CustomRole, Entitlement, Entitlements, Genesis, Group, Policy, RootKeys,
+        Scope, WitnessQuorum,
+    },
     digest::sha256,
 };
+
+/// Seconds that an elevation is kept after its end. Not everybody has all cosignatures of an entry, nor the same
+/// latest time of it; what is decided asks for the time itself, and for an hour nobody has dropped what another's
+/// time still lets count.
+const ELEVATIONS_KEPT_S: u64 = 3600;
 
 impl CharterState {
     /// The state that entry 0 makes.
@@ -37,6 +45,11 @@ impl CharterState {
             workspaces: BTreeMap::new(),
             groups: BTreeMap::new(),
             groups_of: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            service_accounts: BTreeMap::new(),
+            elevations: BTreeMap::new(),
+            entitlements: BTreeMap::new(),
             bindings: genesis.owners.into_iter().map(owner).collect(),
             connections: BTreeMap::new(),
             packs: BTreeMap::new(),
@@ -50,6 +63,9 @@ impl CharterState {
 
     /// Applies a change that was judged; `signed` is absent where root keys signed.
     pub(super) fn apply(&mut self, change: Change, signed: Option<Signed>) {
+        if let Some(Signed { at, .. }) = &signed {
+            self.elevations.retain(|_, until| until.plus(ELEVATIONS_KEPT_S) > *at);
+        }
         match change {
             Change::Genesis(_) => {}
             Change::RootRotate(roots) => self.roots = roots,
@@ -66,11 +82,34 @@ impl CharterState {
                 self.workspaces.insert(workspace.name.clone(), workspace);
             }
             Change::GroupSet(group) => self.apply_group(group),
+            Change::RoleSet(CustomRole { name, rights }) => {
+                put(&mut self.roles, name, (!rights.is_empty()).then_some(rights));
+            }
+            Change::PolicySet(Policy { name, cedar }) => {
+                put(&mut self.policies, name, (!cedar.is_empty()).then_some(cedar));
+            }
+            Change::ServiceAccountSet(account) => {
+                let name = account.name.clone();
+                put(
+                    &mut self.service_accounts,
+                    name,
+                    (!account.keys.is_empty()).then_some(account),
+                );
+            }
+            Change::ElevationGrant(elevation) => {
+                self.elevations.insert(elevation.binding(), elevation.until);
+            }
+            Change::EntitlementsSet(Entitlements { connection, holders }) => {
+                let held = |one: Entitlement| (one.principal, one.actions);
+                let holders = holders.map(|holders| holders.into_iter().map(held).collect());
+                put(&mut self.entitlements, connection, holders);
+            }
             Change::BindingAdd(binding) => {
                 self.bindings.insert(binding);
             }
             Change::BindingRemove(binding) => {
                 self.bindings.remove(&binding);
+                self.elevations.remove(&binding);
             }
             Change::ConnectionSet(connection) => {
                 let digest = connection_digest(&connection);
@@ -120,6 +159,14 @@ impl CharterState {
             self.groups.insert(name, members);
         }
     }
+}
+
+/// Keeps what there is, and drops what there is no more.
+fn put<K: Ord, V>(kept: &mut BTreeMap<K, V>, name: K, value: Option<V>) {
+    match value {
+        Some(value) => kept.insert(name, value),
+        None => kept.remove(&name),
+    };
 }
 
 /// What pins a connection: SHA-256 of its definition's JSON, members in the type's order.

@@ -1,15 +1,21 @@
 //! Which changes take a second signer: those that decide where a credential goes (DESIGN §3.3).
 //!
 //! Once a workspace has two administrators, a new secret reference, another place in a request, and
-//! wider hosts, address ranges or `plaintext` on a kept one are signed by two people who may.
+//! wider hosts, address ranges or `plaintext` on a kept one are signed by two people who may. An elevation is
+//! signed by somebody else than the one it is for.
 //!
 //! Invariants:
 //! * two signers are two principals with two keys, each of whom may make the change;
-//! * who can't be counted (the members of a group that only tokens list) counts as one more.
+//! * who can't be counted (the members of a group that only tokens list) counts as one more;
+//! * a service account counts neither as a second signer nor as an administrator: one administrator alone
+//!   could make it and hold its key;
+//! * an elevation counts while it lasts, whatever has been dropped of those that are over.
 
 use std::collections::BTreeSet;
 
-use writ_model::{Cidr, Connection, ConnectionHost, Grantee, Principal, Role, WorkspaceName};
+use writ_model::{
+    Cidr, Connection, ConnectionHost, Grantee, Principal, Role, UnixTime, WorkspaceName,
+};
 
 use super::CharterState;
 use crate::{
@@ -23,19 +29,26 @@ impl CharterState {
         &self,
         change: &Change,
         signers: &[VerifiedIdc],
+        at: UnixTime,
     ) -> Result<(), &'static str> {
-        let Some(reason) = self.takes_second(change) else { return Ok(()) };
-        let people: BTreeSet<_> = signers.iter().map(VerifiedIdc::principal).collect();
-        let keys: BTreeSet<_> = signers.iter().map(VerifiedIdc::key).collect();
+        if let Change::ElevationGrant(elevation) = change
+            && signers.iter().all(|signer| *signer.principal() == elevation.principal)
+        {
+            return Err("nobody elevates themselves");
+        }
+        let Some(reason) = self.takes_second(change, at) else { return Ok(()) };
+        let people = signers.iter().filter(|signer| !signer.principal().is_service_account());
+        let keys: BTreeSet<_> = people.clone().map(VerifiedIdc::key).collect();
+        let people: BTreeSet<_> = people.map(VerifiedIdc::principal).collect();
         if people.len() >= 2 && keys.len() >= 2 { Ok(()) } else { Err(reason) }
     }
 
-    /// Why a change takes a second signer; `None` if one will do.
+    /// Why a change that is witnessed at `at` takes a second signer; `None` if one will do.
     #[must_use]
-    pub fn takes_second(&self, change: &Change) -> Option<&'static str> {
+    pub fn takes_second(&self, change: &Change, at: UnixTime) -> Option<&'static str> {
         let Change::ConnectionSet(connection) = change else { return None };
         let reason = self.credential_goes_further(connection)?;
-        (self.administrators(connection.name.workspace()) >= 2).then_some(reason)
+        (self.administrators(connection.name.workspace(), at) >= 2).then_some(reason)
     }
 
     fn credential_goes_further(&self, connection: &Connection) -> Option<&'static str> {
@@ -68,11 +81,13 @@ impl CharterState {
     }
 
     /// How many people may manage connections of a workspace, as far as that can be counted.
-    fn administrators(&self, workspace: &WorkspaceName) -> usize {
+    fn administrators(&self, workspace: &WorkspaceName, at: UnixTime) -> usize {
         let mut people: BTreeSet<&Principal> = BTreeSet::new();
         let mut groups = BTreeSet::new();
-        for binding in &self.bindings {
-            let manages = matches!(binding.role, Role::Owner | Role::Administrator);
+        let elevated = self.elevations.iter().filter(|(_, until)| **until > at);
+        for binding in self.bindings.iter().chain(elevated.map(|(binding, _)| binding)) {
+            let manages = matches!(binding.role, Role::Owner | Role::Administrator)
+                || self.custom_role_holds(&binding.role, "connection.manage");
             let here = match &binding.scope {
                 Scope::Tenant => true,
                 Scope::Workspace(name) => name == workspace,
@@ -92,7 +107,9 @@ impl CharterState {
                 }
             }
         }
-        people.retain(|person| !self.is_suspended(&Subject::User((*person).clone())));
+        people.retain(|person| {
+            !person.is_service_account() && !self.is_suspended(&Subject::User((*person).clone()))
+        });
         people.len() + groups.len()
     }
 }

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use writ_model::{Connection, Grantee, HttpCall, Principal, Role, SecretRef};
+use writ_model::{Connection, Grantee, HttpCall, Principal, Role, SecretRef, UnixTime};
 
 use super::CharterState;
 use crate::{
     charter::{
-        Automation, Binding, Change, Group, RootKeys, RunnerEnrollment, Scope, Subject,
-        WitnessQuorum,
+        Automation, Binding, Change, CustomRole, Entitlements, Group, Policy, RootKeys,
+        RunnerEnrollment, Scope, ServiceAccount, Subject, WitnessQuorum,
     },
     key::Algorithm,
     standing::{StandingWrit, Trigger},
@@ -20,6 +20,12 @@ use crate::{
 const QUORUM_MAX: usize = 16;
 /// Seconds after which a charter may be said to be stale.
 const STALENESS_S: std::ops::RangeInclusive<u32> = 3600..=90 * 24 * 3600;
+/// Most roles that a charter makes.
+const ROLES_MAX: usize = 256;
+/// Most guardrails.
+const POLICIES_MAX: usize = 64;
+/// Most service accounts.
+const SERVICE_ACCOUNTS_MAX: usize = 1024;
 /// Most members of one group.
 const MEMBERS_MAX: usize = 10_000;
 
@@ -45,9 +51,14 @@ impl CharterState {
                 Err("no pack of that name and version is acknowledged")
             }
             Change::GroupSet(group) => check_group(group),
+            Change::RoleSet(role) => self.check_role(role),
+            Change::PolicySet(policy) => self.check_policy(policy),
+            Change::ServiceAccountSet(account) => self.check_service_account(account),
+            Change::ElevationGrant(elevation) => self.check_binding(&elevation.binding()),
+            Change::EntitlementsSet(entitlements) => self.check_entitlements(entitlements),
             Change::BindingAdd(binding) => self.check_binding(binding),
             Change::BindingRemove(binding) => {
-                if !self.bindings.contains(binding) {
+                if !self.bindings.contains(binding) && !self.elevations.contains_key(binding) {
                     return Err("there is no such binding");
                 }
                 self.check_owner_left(|left, _| left != binding)
@@ -68,6 +79,23 @@ impl CharterState {
             | Change::PackWithdraw(_)
             | Change::StandingRevoke(_)
             | Change::SubjectRestore(_) => Ok(()),
+        }
+    }
+
+    /// Whether what a change says until when, or ends before its time, is possible at the time that its
+    /// witness saw it.
+    pub(super) fn check_times(&self, change: &Change, at: UnixTime) -> Result<(), &'static str> {
+        match change {
+            Change::StandingSet(standing) => standing.check(at),
+            Change::ElevationGrant(elevation) => elevation.check_times(at),
+            Change::ServiceAccountSet(account) => account.check_times(at),
+            Change::BindingRemove(binding)
+                if !self.bindings.contains(binding)
+                    && self.elevations.get(binding).is_none_or(|until| *until <= at) =>
+            {
+                Err("there is no such binding")
+            }
+            _ => Ok(()),
         }
     }
 
@@ -111,11 +139,65 @@ impl CharterState {
         {
             return Err("the charter lists no such group");
         }
+        if let Role::Custom(role) = &binding.role
+            && !self.roles.contains_key(role)
+        {
+            return Err("the charter makes no such role");
+        }
         match &binding.scope {
             Scope::Tenant => Ok(()),
             Scope::Workspace(name) if self.workspaces.contains_key(name) => Ok(()),
             Scope::Workspace(_) => Err("the workspace does not exist"),
         }
+    }
+
+    fn check_role(&self, role: &CustomRole) -> Result<(), &'static str> {
+        role.check()?;
+        match (self.roles.contains_key(&role.name), role.rights.is_empty()) {
+            (false, true) => Err("there is no such role"),
+            (false, false) if self.roles.len() >= ROLES_MAX => {
+                Err("a tenant makes at most 256 roles")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_policy(&self, policy: &Policy) -> Result<(), &'static str> {
+        policy.check()?;
+        match (self.policies.contains_key(&policy.name), policy.cedar.is_empty()) {
+            (false, true) => Err("there is no such policy"),
+            (false, false) if self.policies.len() >= POLICIES_MAX => {
+                Err("a tenant has at most 64 policies")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A key stands for one account: otherwise nobody could say whose a writ is.
+    fn check_service_account(&self, account: &ServiceAccount) -> Result<(), &'static str> {
+        account.check()?;
+        let known = self.service_accounts.contains_key(&account.name);
+        if account.keys.is_empty() && !known {
+            return Err("there is no such service account");
+        }
+        if !known && self.service_accounts.len() >= SERVICE_ACCOUNTS_MAX {
+            return Err("a tenant has at most 1,024 service accounts");
+        }
+        let others = self.service_accounts.values().filter(|other| other.name != account.name);
+        if others.flat_map(|other| &other.keys).any(|key| account.keys.contains(key)) {
+            return Err("a key of the service account is another's");
+        }
+        Ok(())
+    }
+
+    fn check_entitlements(&self, entitlements: &Entitlements) -> Result<(), &'static str> {
+        entitlements.check()?;
+        if entitlements.holders.is_none() {
+            let known = self.entitlements.contains_key(&entitlements.connection);
+            return if known { Ok(()) } else { Err("the connection has no entitlements to lift") };
+        }
+        let known = self.connections.contains_key(&entitlements.connection);
+        if known { Ok(()) } else { Err("the entitlements' connection does not exist") }
     }
 
     fn check_suspension(&self, subject: &Subject) -> Result<(), &'static str> {
@@ -134,8 +216,8 @@ impl CharterState {
         }
     }
 
-    /// Whether an owner is left among those that `counts`. A group may be empty: only a person keeps a
-    /// tenant from being nobody's.
+    /// Whether an owner is left among those that `counts`. A group may be empty, and the keys of a service
+    /// account end: only a person keeps a tenant from being nobody's.
     fn check_owner_left(
         &self,
         counts: impl Fn(&Binding, &Principal) -> bool,
@@ -144,6 +226,7 @@ impl CharterState {
             Grantee::Principal(owner) => {
                 binding.role == Role::Owner
                     && binding.scope == Scope::Tenant
+                    && !owner.is_service_account()
                     && !self.is_suspended(&Subject::User(owner.clone()))
                     && counts(binding, owner)
             }

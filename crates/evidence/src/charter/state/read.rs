@@ -1,19 +1,21 @@
 //! What a folded charter says to those who ask.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::{
-    Actor, AutomationName, CharterGroup, ConnectionName, Digest, Grantee, GroupName, HttpCall,
-    PackName, Principal, RunnerId, StandingName, TenantId, UnixTime, WebhookPath, WorkspaceName,
+    ActionName, Actor, AutomationName, CharterGroup, ConnectionName, Digest, Grantee, GroupName,
+    HttpCall, PackName, PolicyName, Principal, Role, RoleName, RunnerId, ServiceAccountName,
+    StandingName, TenantId, UnixTime, WebhookPath, WorkspaceName,
 };
 
 use super::{CharterState, ConnectionRecord, PublishedAutomation, StandingRecord};
 use crate::{
     charter::{
-        Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, Scope, Subject, Suspended,
-        WitnessQuorum, Workspace,
+        Binding, PackAcknowledgement, RootKeys, RunnerEnrollment, Scope, ServiceAccount, Subject,
+        Suspended, WitnessQuorum, Workspace,
     },
-    issuer::Issuer,
+    idc::{IdcError, IdcMode, UnverifiedIdc, VerifiedIdc},
+    issuer::{Issuer, TokenKeys},
     standing::Trigger,
 };
 
@@ -128,7 +130,72 @@ impl CharterState {
         self.groups.iter()
     }
 
-    /// The bindings that count for one who asks: their own, and those of their groups.
+    /// The groups of the charter's that list a person.
+    pub fn groups_of(&self, person: &Principal) -> impl Iterator<Item = &GroupName> {
+        self.groups_of.get(person).into_iter().flatten()
+    }
+
+    /// The roles that the charter makes, with the rights of each.
+    pub fn roles(&self) -> impl Iterator<Item = (&RoleName, &BTreeSet<String>)> {
+        self.roles.iter()
+    }
+
+    /// Whether a role of the charter's own holds a right. A built-in one holds what policies say.
+    #[must_use]
+    pub fn custom_role_holds(&self, role: &Role, right: &str) -> bool {
+        let Role::Custom(name) = role else { return false };
+        self.roles.get(name).is_some_and(|rights| rights.contains(right))
+    }
+
+    /// The guardrails, with the Cedar text of each.
+    pub fn policies(&self) -> impl Iterator<Item = (&PolicyName, &str)> {
+        self.policies.iter().map(|(name, text)| (name, text.as_str()))
+    }
+
+    /// A service account.
+    #[must_use]
+    pub fn service_account(&self, name: &ServiceAccountName) -> Option<&ServiceAccount> {
+        self.service_accounts.get(name)
+    }
+
+    /// Every service account.
+    pub fn service_accounts(&self) -> impl Iterator<Item = &ServiceAccount> {
+        self.service_accounts.values()
+    }
+
+    /// Bindings that hold for a while, with the time at which each ends. Some may be over.
+    pub fn elevations(&self) -> impl Iterator<Item = (&Binding, UnixTime)> {
+        self.elevations.iter().map(|(binding, until)| (binding, *until))
+    }
+
+    /// What people may do in the service behind a connection; `None` where that is not known.
+    #[must_use]
+    pub fn entitlements(
+        &self,
+        connection: &ConnectionName,
+    ) -> Option<&BTreeMap<Principal, BTreeSet<ActionName>>> {
+        self.entitlements.get(connection)
+    }
+
+    /// Verifies a credential at `now`: a login by this charter's issuers, a service account's by its keys.
+    ///
+    /// # Errors
+    ///
+    /// [`IdcError`], as [`UnverifiedIdc::verify`].
+    pub fn verify_idc(
+        &self,
+        idc: &UnverifiedIdc,
+        keys: TokenKeys<'_>,
+        now: UnixTime,
+    ) -> Result<VerifiedIdc, IdcError> {
+        match idc.mode {
+            IdcMode::Nonce | IdcMode::Workload => idc.verify(&self.issuers, keys, now),
+            IdcMode::Key => idc.verify_key(self.service_accounts(), now),
+        }
+    }
+
+    /// The bindings that count for one who asks: their own, those of their groups, and while they last their
+    /// elevations.
     pub fn bindings_of<'a>(
         &'a self,
         actor: impl Into<Actor<'a>>,
@@ -137,14 +204,17 @@ impl CharterState {
         let listed = self.groups_of.get(actor.principal).into_iter().flatten();
         let listed = listed
             .map(|group| Grantee::CharterGroup(CharterGroup { charter_group: group.clone() }));
-        actor.grantees().chain(listed).flat_map(|grantee| {
-            let first = Binding {
-                principal: grantee.clone(),
-                role: writ_model::Role::Owner,
-                scope: Scope::Tenant,
-            };
-            self.bindings.range(first..).take_while(move |binding| binding.principal == grantee)
-        })
+        let elevated = actor.at.into_iter().flat_map(move |at| {
+            let own = Grantee::Principal(actor.principal.clone());
+            let known = self.elevations.range(first_of(own.clone())..);
+            let own = known.take_while(move |(binding, _)| binding.principal == own);
+            own.filter(move |(_, until)| **until > at).map(|(binding, _)| binding)
+        });
+        let bound = actor.grantees().chain(listed).flat_map(|grantee| {
+            let known = self.bindings.range(first_of(grantee.clone())..);
+            known.take_while(move |binding| binding.principal == grantee)
+        });
+        bound.chain(elevated)
     }
 
     /// A connection.
@@ -221,4 +291,9 @@ impl CharterState {
     pub fn last_signed(&self, principal: &Principal) -> Option<UnixTime> {
         self.signed_at.get(principal).copied()
     }
+}
+
+/// What every binding of somebody's comes at or after.
+const fn first_of(principal: Grantee) -> Binding {
+    Binding { principal, role: Role::Owner, scope: Scope::Tenant }
 }
