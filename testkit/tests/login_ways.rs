@@ -135,7 +135,7 @@ async fn a_key_in_a_real_ssh_agent_signs_orders_and_changes_while_the_agent_hold
     assert!(ran.status.success(), "{}", said(&ran));
     let changed = change_charter(&world, "agent", &variables);
     assert!(changed.status.success(), "{}", said(&changed));
-    let listed = world.writ(&["sessions", "list", "--json"]).unwrap();
+    let listed = world.writ(&["sessions", "here", "--json"]).unwrap();
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let key_of = |name: &str| {
         let named = listed.as_array().unwrap().iter().find(|one| one["session"] == name);

@@ -109,6 +109,7 @@ impl Things {
             ("people, keys", Right::SubjectSuspend(&self.person)),
             ("what is in a workspace", Right::SubjectSuspend(&self.inside)),
             ("owners, the tenant", Right::SubjectSuspendOwner(&Subject::Tenant)),
+            ("other people's sessions", Right::SessionRevoke),
             ("the charter", Right::CharterView),
             ("the audit log", Right::AuditRead),
         ];
@@ -145,6 +146,7 @@ fn named(right: &Right<'_>) -> &'static str {
         | Right::ConnectionEntitle(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_)
+        | Right::SessionRevoke
         | Right::CharterView
         | Right::AuditRead => right.action(),
     }

@@ -113,6 +113,7 @@ const fn expected(operation: ServerOperation) -> Row {
         | ServerOperation::ListRuns
         | ServerOperation::ReadRun
         | ServerOperation::ListApprovals
+        | ServerOperation::ListSessions
         | ServerOperation::ReadAudit => by_login(200),
         ServerOperation::PutContent => by_login(204),
         // A change is judged as the charter will judge it: whatever is wrong with it is a refusal.
@@ -128,6 +129,8 @@ const fn expected(operation: ServerOperation) -> Row {
         ServerOperation::ResumeRun => by_order((409, "run-not-suspended")),
         // The run asks nobody.
         ServerOperation::ApproveRun => by_order((409, "approval-unknown")),
+        // The owner may; there is no such session.
+        ServerOperation::RevokeSession => by_order((404, "session-unknown")),
         // The owner may; there is no such connection.
         ServerOperation::TestConnection => by_order((403, "connection-unknown")),
         ServerOperation::ReadConnectionTest => {
@@ -364,6 +367,10 @@ impl Stage {
                 });
                 serde_json::to_value(TestConnectionOrder { writ, idc })
             }
+            ServerOperation::RevokeSession => serde_json::to_value(self.order(asker, |aud, _| {
+                let res = sha256(b"never seen");
+                Order::SessionRevoke { aud, res }
+            })),
             ServerOperation::PutContent => serde_json::to_value(content()),
             ServerOperation::RunnerTake => serde_json::to_value(Take {
                 statements: None,
@@ -378,6 +385,7 @@ impl Stage {
             | ServerOperation::ListRuns
             | ServerOperation::ReadRun
             | ServerOperation::ListApprovals
+            | ServerOperation::ListSessions
             | ServerOperation::ReadConnectionTest
             | ServerOperation::ReadAudit
             | ServerOperation::RunnerContent => return None,

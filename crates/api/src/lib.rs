@@ -25,7 +25,8 @@ pub use gateway_link::{
 };
 pub use person::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, ContentKind, RunList,
-    RunOrder, RunPhase, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
+    RunOrder, RunPhase, RunStatus, SessionList, SessionStatus, StartRunOrder, StartedRun,
+    TestConnectionOrder, TestStatus,
 };
 pub use problem::{PROBLEM_TYPE, Problem};
 pub use runner_link::{

@@ -15,6 +15,8 @@
 //! | `GET /approvals` | → [`ApprovalList`]: what waits for the caller |
 //! | `POST /connections/test` | [`TestConnectionOrder`] → 202 |
 //! | `GET /connections/tests/{writ}` | → [`TestStatus`] |
+//! | `GET /sessions` | → [`SessionList`] |
+//! | `POST /sessions/revoke` | [`RunOrder`] → 202 |
 //! | `GET /runs` | → [`RunList`] |
 //! | `GET /runs/{run}` | → [`RunStatus`] |
 //! | `GET /audit?from=<index>` | → [`AuditPage`] |
@@ -101,7 +103,8 @@ pub struct StartedRun {
     pub run: RunId,
 }
 
-/// An order about a run that is under way: to resume or to cancel it, or to approve what it asks.
+/// An order about a run that is under way: to resume or to cancel it, or to approve what it asks; or to revoke a
+/// session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunOrder {
@@ -138,6 +141,38 @@ pub struct TestStatus {
     /// The rule behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Sessions as the control plane has seen them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionList {
+    /// The newest first: the caller's own, or everybody's if they may revoke everybody's.
+    pub sessions: Vec<SessionStatus>,
+}
+
+/// One session: metadata only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionStatus {
+    /// What names it: the digest of its credential.
+    pub session: Digest,
+    /// Whose it is.
+    pub principal: Principal,
+    /// The client id that the login went through, or the workload's name in the charter.
+    pub through: String,
+    /// When something of it was first seen here.
+    pub first_seen: UnixTime,
+    /// When something of it was last seen here, to the minute.
+    pub last_seen: UnixTime,
+    /// Until when it was fresh when it was last seen.
+    pub until: UnixTime,
+    /// When it was revoked, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<UnixTime>,
+    /// Runner groups that have not answered its revocation yet.
+    #[serde(default)]
+    pub waiting: u32,
 }
 
 /// Where a run is. Only ever moves down this list, but for suspended and running.

@@ -107,6 +107,15 @@ pub enum RunnerTask {
         /// Its signer's credential.
         idc: UnverifiedIdc,
     },
+    /// A session to revoke.
+    RevokeSession {
+        /// The compact writ.
+        writ: String,
+        /// Its signer's credential.
+        idc: UnverifiedIdc,
+        /// The credential that is revoked.
+        session: Box<UnverifiedIdc>,
+    },
     /// An answer to what a run asks people to approve.
     Approve {
         /// The run.
@@ -181,7 +190,7 @@ pub enum RunnerReport {
         /// Code and reason, if it was refused.
         refused: Option<(String, String)>,
     },
-    /// A resume order was carried out or refused, and need not be given again.
+    /// An order about a run or a session was carried out or refused, and need not be given again.
     ResumeDone {
         /// Digest of the `run.resume` writ.
         writ: Digest,

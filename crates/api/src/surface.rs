@@ -77,6 +77,10 @@ operations! {
         TestConnection: Post "/v1/tenants/{ten}/connections/test",
         /// What came of a test, by its writ.
         ReadConnectionTest: Get "/v1/tenants/{ten}/connections/tests/{writ}",
+        /// Sessions that were seen here.
+        ListSessions: Get "/v1/tenants/{ten}/sessions",
+        /// An order to revoke a session.
+        RevokeSession: Post "/v1/tenants/{ten}/sessions/revoke",
         /// Records of the audit log.
         ReadAudit: Get "/v1/tenants/{ten}/audit",
         /// A runner's tasks.

@@ -15,7 +15,7 @@ pub(crate) use charter::{
     CharterCommand, CharterPoint, GroupCommand, RootCommand, RootSigning, RunnersCommand,
     SuspendArgs, WitnessCommand,
 };
-pub(crate) use login::{LoginArgs, SessionsCommand};
+pub(crate) use login::{LoginArgs, LogoutArgs, SessionsCommand};
 pub(crate) use rights::{
     ElevationArgs, ElevationCommand, EntitleArgs, PolicyCommand, RoleCommand, ServiceAccountCommand,
 };
@@ -89,11 +89,11 @@ pub(crate) enum Command {
     Tenant(TenantCommand),
     /// Log in: make a key and let the identity provider vouch for it.
     Login(LoginArgs),
-    /// Forget the login and its key.
-    Logout,
+    /// Forget the login and its key, and revoke its session where it still counts.
+    Logout(LogoutArgs),
     /// Say who is logged in, and until when.
     Whoami,
-    /// The logins that this folder keeps.
+    /// Sessions: logins that count until they end, or are revoked.
     #[command(subcommand)]
     Sessions(SessionsCommand),
     /// Identity providers that the tenant believes.

@@ -20,6 +20,7 @@ mod run;
 mod secret;
 mod service;
 mod service_account;
+mod sessions;
 mod standing;
 mod suspend;
 mod workspace;
@@ -86,9 +87,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Join { invitation } => init::join(&invitation),
         Command::Tenant(command) => init::tenant(command),
         Command::Login(args) => login::log_in(&context, &args).await,
-        Command::Logout => login::log_out(&context),
+        Command::Logout(args) => login::log_out(&context, &args).await,
         Command::Whoami => login::whoami(&context).await,
-        Command::Sessions(command) => login::sessions(&context, command),
+        Command::Sessions(command) => sessions::run(&context, command).await,
         Command::Issuer(command) => issuer::run(&context, command).await,
         Command::Root(command) => root::root(&context, command).await,
         Command::Witness(command) => root::witness(&context, command).await,

@@ -78,7 +78,7 @@ impl RecordKind {
         match says {
             Says::Acceptance(_) => Self::Acceptance,
             Says::Refusal(_) | Says::Forked(_) => Self::Refusal,
-            Says::Receipt(_) | Says::Tested(_) => Self::Receipt,
+            Says::Receipt(_) | Says::Tested(_) | Says::Revoked(_) => Self::Receipt,
         }
     }
 }

@@ -200,6 +200,39 @@ impl UnverifiedIdc {
         sha256_parts(&[mode, b".", self.id_token.as_bytes(), b".", self.cic.as_bytes()])
     }
 
+    /// What the issuer vouched for: the digest of the commitment's protected part.
+    ///
+    /// SECURITY: whoever holds the key can sign the commitment again, and so make a credential of another digest out of
+    /// the same login. What is revoked is known by this as well.
+    #[must_use]
+    pub fn commitment(&self) -> Digest {
+        sha256(self.cic.split('.').next().unwrap_or_default().as_bytes())
+    }
+
+    /// Whose login this is, also when it is no longer fresh: verified as of when its first token was issued.
+    ///
+    /// # Errors
+    ///
+    /// [`IdcError`], as of [`Self::verify`]; `TokenForm` of a service account, whose key is no login: the charter
+    /// ends it.
+    pub fn verify_as_issued(
+        &self,
+        issuers: &[Issuer],
+        keys: TokenKeys<'_>,
+    ) -> Result<VerifiedIdc, IdcError> {
+        #[derive(Deserialize)]
+        struct Peeked {
+            iat: UnixTime,
+        }
+        if self.mode == IdcMode::Key {
+            return Err(IdcError::TokenForm);
+        }
+        let issued: Peeked = UnverifiedJws::parse(&self.id_token)
+            .and_then(|token| token.peek())
+            .map_err(IdcError::IdToken)?;
+        Self { refreshed: None, ..self.clone() }.verify(issuers, keys, issued.iat)
+    }
+
     /// The issuer and the keys' ids that this credential names, unverified: what to fetch.
     #[must_use]
     pub fn asks_for(&self) -> Option<(String, Vec<String>)> {

@@ -59,6 +59,8 @@ pub enum Says {
     Tested(ConnectionTested),
     /// Root keys signed two changes of one number: the jail has stopped, for good.
     Forked(CharterForked),
+    /// A session was revoked: a receipt that is of no run.
+    Revoked(SessionRevoked),
 }
 
 impl Says {
@@ -66,7 +68,7 @@ impl Says {
         match self {
             Self::Acceptance(_) => ObjectType::Acceptance,
             Self::Refusal(_) | Self::Forked(_) => ObjectType::Refusal,
-            Self::Receipt(_) | Self::Tested(_) => ObjectType::Receipt,
+            Self::Receipt(_) | Self::Tested(_) | Self::Revoked(_) => ObjectType::Receipt,
         }
     }
 }
@@ -359,6 +361,26 @@ pub struct CharterForked {
     /// The second one, if it is short enough to stand here: whoever has the first needs no other proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<UnverifiedEntry>,
+}
+
+/// A revoked session: from then on this jail takes nothing that its key signs for that login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRevoked {
+    /// Digest of the `session.revoke` writ.
+    pub writ: Digest,
+    /// Who signed it.
+    pub principal: Principal,
+    /// The digest of the session's credential.
+    pub session: Digest,
+    /// What its issuer vouched for, which no other credential of the same login can change.
+    pub commitment: Digest,
+    /// Whose session it is.
+    pub of: Principal,
+    /// Until when it is refused: as long as any issuer lets a login live.
+    pub until: UnixTime,
+    /// Why it was allowed.
+    pub decision: DecisionRecord,
 }
 
 /// A statement that its jail signed. Only verification makes one.

@@ -48,6 +48,9 @@ pub enum Operation {
     /// Have a connection's credential read and its hosts reached, and nothing sent.
     #[serde(rename = "connection.test")]
     ConnectionTest,
+    /// End a login before its time.
+    #[serde(rename = "session.revoke")]
+    SessionRevoke,
     /// Append a change to the charter.
     #[serde(rename = "charter.append")]
     CharterAppend,
@@ -55,12 +58,13 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation: what a login of the command line may sign for.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RunStart,
         Self::RunResume,
         Self::RunCancel,
         Self::RunApprove,
         Self::ConnectionTest,
+        Self::SessionRevoke,
         Self::CharterAppend,
     ];
 }
@@ -177,6 +181,13 @@ pub enum Order {
         /// The connection, as the charter defines it when the jail judges.
         res: ConnectionName,
     },
+    /// `session.revoke`.
+    SessionRevoke {
+        /// The runner group.
+        aud: RunnerGroupId,
+        /// The session: the digest of its credential.
+        res: Digest,
+    },
     /// `charter.append`.
     CharterAppend {
         /// Digest of the entry's body.
@@ -194,6 +205,7 @@ impl Order {
             Self::RunCancel { .. } => Operation::RunCancel,
             Self::RunApprove { .. } => Operation::RunApprove,
             Self::ConnectionTest { .. } => Operation::ConnectionTest,
+            Self::SessionRevoke { .. } => Operation::SessionRevoke,
             Self::CharterAppend { .. } => Operation::CharterAppend,
         }
     }

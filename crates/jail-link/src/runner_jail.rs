@@ -129,6 +129,8 @@ pub enum JailRequest {
     /// Verify a `connection.test` writ, and test. Answered by [`JailReply::Statement`], whether or
     /// not the test succeeded.
     TestConnection(Box<TestConnection>),
+    /// Verify a `session.revoke` writ. Answered by [`JailReply::Statement`].
+    RevokeSession(Box<RevokeSession>),
     /// Close a run for good. Answered by [`JailReply::Statement`].
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
@@ -279,6 +281,19 @@ pub struct TestConnection {
     pub writ: String,
     /// Its signer's credential.
     pub idc: UnverifiedIdc,
+}
+
+/// A `session.revoke` writ.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeSession {
+    /// The compact writ.
+    pub writ: String,
+    /// Its signer's credential.
+    pub idc: UnverifiedIdc,
+    /// The credential that is revoked, unless it is the signer's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<UnverifiedIdc>,
 }
 
 /// A run that has ended.

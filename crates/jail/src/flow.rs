@@ -18,6 +18,7 @@ mod issuer_keys;
 mod open;
 mod read;
 mod refuse;
+mod session;
 mod snapshot;
 mod staleness;
 mod standing;
@@ -158,6 +159,7 @@ impl Jail {
                 Ok(handled) => return handled,
                 Err(refusing) => Err(refusing),
             },
+            JailRequest::RevokeSession(revoke) => self.revoke_session(&revoke, now),
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
             JailRequest::RequestCallApproval(call) => self.request_call_approval(&call, now),

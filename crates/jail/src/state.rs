@@ -176,8 +176,10 @@ pub struct Memory {
     pub accepted: BTreeMap<Digest, u64>,
     /// Number of the closing receipt, by run.
     pub closed: BTreeMap<RunId, u64>,
-    /// Number of the receipt, by digest of the `run.resume`, `run.cancel`, `run.approve` or `connection.test` writ.
+    /// Number of the receipt, by digest of the writ; other writs than `run.start`.
     pub answered: BTreeMap<Digest, u64>,
+    /// Revoked sessions, by digest and by commitment, until when they are refused.
+    pub revoked: BTreeMap<Digest, UnixTime>,
     /// Runs that were cancelled and are not closed yet.
     pub cancelled: BTreeSet<RunId>,
     /// What people were asked in runs that are not closed.
@@ -290,6 +292,7 @@ impl StateFile {
     /// Forgets used writs that have expired; the file keeps them.
     pub fn forget_expired(&mut self, now: UnixTime) {
         self.memory.used.forget(now);
+        self.memory.revoked.retain(|_, until| *until > now);
     }
 }
 
@@ -374,6 +377,13 @@ impl Memory {
             Says::Refusal(_) | Says::Forked(_) => {}
             Says::Tested(tested) => {
                 self.answered.insert(tested.writ, number);
+            }
+            Says::Revoked(revoked) => {
+                for named in [revoked.session, revoked.commitment] {
+                    let known = self.revoked.entry(named).or_insert(revoked.until);
+                    *known = revoked.until.max(*known);
+                }
+                self.answered.insert(revoked.writ, number);
             }
             Says::Acceptance(acceptance) => match acceptance.standing {
                 Some(fired) => {

@@ -59,6 +59,8 @@ pub enum Right<'a> {
     SubjectSuspend(&'a Subject),
     /// Suspend or restore this subject, whose stop takes an owner: the tenant, or an owner.
     SubjectSuspendOwner(&'a Subject),
+    /// End somebody else's session.
+    SessionRevoke,
     /// See the charter.
     CharterView,
     /// Read the audit log.
@@ -103,6 +105,7 @@ impl<'a> Right<'a> {
             Self::ConnectionEntitle(_) => "connection.entitle",
             Self::SubjectSuspend(_) => "subject.suspend",
             Self::SubjectSuspendOwner(_) => "subject.suspend-owner",
+            Self::SessionRevoke => "session.revoke",
             Self::CharterView => "charter.view",
             Self::AuditRead => "audit.read",
         }
@@ -119,6 +122,7 @@ impl<'a> Right<'a> {
             | Self::PolicyManage(_)
             | Self::ServiceAccountManage(_)
             | Self::SubjectSuspendOwner(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead => "Tenant",
             Self::SubjectSuspend(subject) => match workspace_of(subject) {
@@ -156,6 +160,7 @@ impl<'a> Right<'a> {
             | Self::PolicyManage(_)
             | Self::ServiceAccountManage(_)
             | Self::SubjectSuspendOwner(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead => None,
             Self::SubjectSuspend(subject) => workspace_of(subject),
@@ -185,6 +190,7 @@ impl<'a> Right<'a> {
             Self::SubjectSuspend(_)
             | Self::SubjectSuspendOwner(_)
             | Self::StandingRevoke(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead
             | Self::ConnectionView(_)
@@ -220,6 +226,7 @@ impl<'a> Right<'a> {
                 | Self::SubjectSuspend(_)
                 | Self::SubjectSuspendOwner(_)
                 | Self::StandingRevoke(_)
+                | Self::SessionRevoke
         )
     }
 
@@ -250,6 +257,7 @@ impl<'a> Right<'a> {
             | Self::ServiceAccountManage(_)
             | Self::SubjectSuspend(_)
             | Self::SubjectSuspendOwner(_)
+            | Self::SessionRevoke
             | Self::CharterView
             | Self::AuditRead => None,
         }
@@ -269,6 +277,7 @@ impl<'a> Right<'a> {
             Self::SubjectSuspend(subject) | Self::SubjectSuspendOwner(subject) => {
                 subject.to_string()
             }
+            Self::SessionRevoke => "the tenant's sessions".to_owned(),
             Self::CharterView => "the charter".to_owned(),
             Self::AuditRead => "the audit log".to_owned(),
             Self::BindingManage(binding) => match &binding.scope {

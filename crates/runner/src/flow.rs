@@ -23,7 +23,9 @@ use writ_evidence::{
     seal::{self, Sealed},
     writ::{ResumeDecision, run_id},
 };
-use writ_jail_link::{JailReply, JailRequest, OpenRun, Refused, ReopenRun, ResumeRun, RunKeyText};
+use writ_jail_link::{
+    JailReply, JailRequest, OpenRun, Refused, ReopenRun, ResumeRun, RevokeSession, RunKeyText,
+};
 use writ_model::{AutomationName, Digest, RunId, StepId};
 
 use crate::{
@@ -129,6 +131,9 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
         RunnerTask::TestConnection { writ, idc } => test_connection::begin(parts, writ, idc),
         RunnerTask::Resume { run, writ, idc } => resume(parts, run, writ, idc).await,
         RunnerTask::Cancel { run, writ, idc } => cancel(parts, run, writ, idc).await,
+        RunnerTask::RevokeSession { writ, idc, session } => {
+            revoke_session(parts, RevokeSession { writ, idc, session: Some(*session) }).await;
+        }
         RunnerTask::Approve { run, writ, idc } => approvals::answer(parts, run, writ, idc).await,
     }
 }
@@ -297,6 +302,18 @@ async fn cancel(parts: &Arc<Parts>, run: RunId, writ: String, idc: UnverifiedIdc
             parts.engine.cancel(run);
             None
         }
+        Err(JailError::Refused(refused)) => Some((refused.code, refused.reason)),
+        Err(_) => return,
+    };
+    parts.news.notify_one();
+    parts.outbox.put(RunnerReport::ResumeDone { writ: digest, refused });
+}
+
+/// The jail verifies and remembers; nothing here knows of sessions.
+async fn revoke_session(parts: &Parts, revoke: RevokeSession) {
+    let digest = sha256(revoke.writ.as_bytes());
+    let refused = match parts.jail.statement(JailRequest::RevokeSession(Box::new(revoke))).await {
+        Ok(_) => None,
         Err(JailError::Refused(refused)) => Some((refused.code, refused.reason)),
         Err(_) => return,
     };

@@ -202,6 +202,10 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
             _ => Some(RunnerTask::Resume { run, writ, idc }),
         });
     }
+    for (order, session) in tenant.store.pending_revokes(enrolled.group)? {
+        let (writ, idc, session) = (order.writ, order.idc, Box::new(session));
+        tasks.push(RunnerTask::RevokeSession { writ, idc, session });
+    }
     for (digest, order) in tenant.store.pending_tests(enrolled.group)? {
         // A test takes as long as its hosts do; its runner goes on taking tasks meanwhile.
         if !take.testing.contains(&digest) {

@@ -6,6 +6,7 @@
 
 mod approval;
 mod entries;
+mod sessions;
 mod test_connection;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub(crate) use approval::{approve_run, inbox};
+pub(crate) use sessions::{list_sessions, revoke_session};
 pub(crate) use test_connection::{test_connection, test_status};
 
 /// How long a client waits for the witness.
@@ -46,17 +48,29 @@ pub(crate) struct Authenticated {
     writ: VerifiedWrit,
 }
 
-/// Verifies who signed an order.
+/// Verifies who signed an order, by a session that was not revoked.
 fn authenticate(
     tenant: &Tenant,
     writ: &str,
     idc: &UnverifiedIdc,
     now: UnixTime,
 ) -> Result<Authenticated, Problem> {
+    let authenticated = authenticate_any(tenant, writ, idc, now)?;
+    tenant.sessions.check(idc)?;
+    Ok(authenticated)
+}
+
+/// Verifies who signed an order, by a revoked session perhaps.
+fn authenticate_any(
+    tenant: &Tenant,
+    writ: &str,
+    credential: &UnverifiedIdc,
+    now: UnixTime,
+) -> Result<Authenticated, Problem> {
     let charter = tenant.charter();
     let fetched = tenant.issuer_keys.fetched();
     let idc = charter
-        .verify_idc(idc, TokenKeys::Fetched(&fetched), now)
+        .verify_idc(credential, TokenKeys::Fetched(&fetched), now)
         .map_err(|error| problem_of(401, error.code(), &error))?;
     charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
     let writ = VerifiedWrit::verify(writ, &idc, tenant.id(), now)
@@ -64,6 +78,7 @@ fn authenticate(
     if !charter.knows_head(writ.claims().charter) {
         return Err(Problem::new(409, "writ-charter-head", "the writ's charter head is unknown"));
     }
+    tenant.sessions.see(&tenant.store, credential, &idc, now);
     Ok(Authenticated { idc, writ })
 }
 
@@ -236,6 +251,7 @@ pub(crate) async fn append_entry(
         .charter()
         .admit(&append.entry, &tenant.issuer_keys.fetched(), now, &*tenant.policies)
         .map_err(|error| problem_of(403, error.code(), &error))?;
+    append.entry.credentials().try_for_each(|idc| tenant.sessions.check(idc))?;
     tenant.store.put_candidate(&append.entry).map_err(stored)?;
     let verdict = tenant.verdicts.expect(digest);
     tenant.work.notify_waiters();
@@ -283,6 +299,7 @@ pub(crate) fn report(
                     tracing::warn!(code, reason, "resume refused by the jail");
                 }
                 tenant.store.resume_done(writ).map_err(stored)?;
+                tenant.store.revoke_done(writ).map_err(stored)?;
             }
         }
     }
@@ -399,7 +416,7 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
             tracing::error!(code, runner.id = %runner, seq, "root keys signed two changes of one number");
             Ok(())
         }
-        Says::Receipt(_) | Says::Tested(_) => Ok(()),
+        Says::Receipt(_) | Says::Tested(_) | Says::Revoked(_) => Ok(()),
     }
 }
 

@@ -109,6 +109,8 @@ fn served(operation: ServerOperation) -> MethodRouter<Arc<App>> {
         ServerOperation::ListApprovals => on(method, person::approvals),
         ServerOperation::TestConnection => on(method, person::test_connection),
         ServerOperation::ReadConnectionTest => on(method, person::connection_test),
+        ServerOperation::ListSessions => on(method, person::sessions),
+        ServerOperation::RevokeSession => on(method, person::revoke_session),
         ServerOperation::ReadAudit => on(method, person::audit),
         ServerOperation::RunnerTake => on(method, runner::take),
         ServerOperation::RunnerReport => on(method, runner::report),

@@ -11,6 +11,7 @@ mod dispatch;
 mod flow;
 mod http;
 mod issuer_keys;
+mod sessions;
 mod store;
 mod tenant;
 mod wiring;

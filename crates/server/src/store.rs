@@ -6,13 +6,14 @@
 //! * no input, output or credential is ever here; inputs pass sealed, and are removed once a jail
 //!   has accepted or refused their run.
 //!
-//! Read: `schema`, then `charter`, `runs`, `connection_tests`, `statements`, `audit`.
+//! Read: `schema`, then `charter`, `runs`, `connection_tests`, `sessions`, `statements`, `audit`.
 
 mod audit;
 mod charter;
 mod connection_tests;
 mod runs;
 mod schema;
+mod sessions;
 mod statements;
 
 use std::{
@@ -24,6 +25,7 @@ use rusqlite::{Connection, Transaction};
 
 pub(crate) use connection_tests::NewTest;
 pub(crate) use runs::NewRun;
+pub(crate) use sessions::{NewRevoke, SeenSession};
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]

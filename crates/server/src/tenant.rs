@@ -14,6 +14,7 @@ use crate::{
     dispatch::{Attestations, Verdicts},
     http::ProofWindow,
     issuer_keys::IssuerKeys,
+    sessions::Sessions,
     store::{Store, StoreError},
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Tenant {
     pub(crate) proofs: Mutex<ProofWindow>,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) attestations: Attestations,
+    pub(crate) sessions: Sessions,
 }
 
 impl Tenant {
@@ -77,6 +79,7 @@ impl Tenant {
         }
         Ok(Self {
             id: charter.ten(),
+            sessions: Sessions::open(&store)?,
             store,
             policies,
             charter: RwLock::new(Arc::new(charter)),

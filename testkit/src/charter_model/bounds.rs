@@ -170,8 +170,13 @@ impl Model {
     /// Whether a guardrail forbids it. None keeps anybody from stopping something, or owners from changing
     /// guardrails.
     pub(super) fn forbids(&self, asker: &Asker, right: &Right<'_>, under: &Under) -> bool {
-        let unbound =
-            ["policy.manage", "subject.suspend", "subject.suspend-owner", "standing.revoke"];
+        let unbound = [
+            "policy.manage",
+            "subject.suspend",
+            "subject.suspend-owner",
+            "standing.revoke",
+            "session.revoke",
+        ];
         if unbound.contains(&right.action()) {
             return false;
         }

@@ -58,6 +58,7 @@ impl Question<'_> {
             | Right::ServiceAccountManage(_)
             | Right::SubjectSuspend(_)
             | Right::SubjectSuspendOwner(_)
+            | Right::SessionRevoke
             | Right::CharterView
             | Right::AuditRead => None,
         }

@@ -106,6 +106,7 @@ fn roles_that_hold<'a>(right: &Right<'a>) -> (&'static [Role], Option<&'a Worksp
         }
         Right::GroupManage(_)
         | Right::PackAcknowledge(_)
+        | Right::SessionRevoke
         | Right::RoleManage(_)
         | Right::ServiceAccountManage(_)
         | Right::WorkspaceManage(_) => (&[Owner, Administrator], None),
@@ -142,6 +143,7 @@ fn stopped_with(right: &Right<'_>) -> Vec<Subject> {
         | Right::ConnectionView(_)
         | Right::RunReadOutput(_)
         | Right::RunView(_)
+        | Right::SessionRevoke
         | Right::StandingRevoke(_)
         | Right::SubjectSuspend(_)
         | Right::SubjectSuspendOwner(_) => return Vec::new(),

@@ -31,6 +31,7 @@ mod protocol;
 mod push;
 mod reads;
 mod rights;
+mod sessions;
 mod standing;
 mod stops;
 mod switches;
@@ -76,6 +77,7 @@ fn themes() -> Vec<Theme> {
         approvals::theme(),
         switches::theme(),
         push::theme(),
+        sessions::theme(),
         standing::theme(),
         content::theme(),
         reads::theme(),

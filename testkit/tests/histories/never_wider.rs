@@ -63,6 +63,7 @@ const fn gives_rights(right: &Right<'_>) -> bool {
         | Right::StandingSet(_)
         | Right::StandingRevoke(_)
         | Right::RunnerManage
+        | Right::SessionRevoke
         | Right::CharterView
         | Right::AuditRead => false,
     }

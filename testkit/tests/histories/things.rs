@@ -72,6 +72,7 @@ impl Things {
         let mut rights = vec![
             (Right::PackAcknowledge(&self.pack), None),
             (Right::RunnerManage, None),
+            (Right::SessionRevoke, None),
             (Right::CharterView, None),
             (Right::AuditRead, None),
             (Right::RoleManage(&self.role), None),

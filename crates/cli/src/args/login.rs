@@ -1,7 +1,7 @@
 //! What can be said about logging in: `writ login`, `writ sessions`.
 
 use clap::Subcommand;
-use writ_model::ServiceAccountName;
+use writ_model::{Digest, ServiceAccountName};
 
 /// `writ login`.
 #[derive(Debug, Default, clap::Args)]
@@ -55,6 +55,22 @@ impl LoginArgs {
 /// `writ sessions`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionsCommand {
-    /// List the logins that this folder keeps.
+    /// List sessions as the control plane has seen them: yours; with the right to revoke them, everybody's.
     List,
+    /// End a session before its time: with every runner, and at the control plane. What runs already goes on (`writ
+    /// suspend` stops that).
+    Revoke {
+        /// The session: the digest of its credential, as `list` and `writ whoami` print it.
+        digest: Digest,
+    },
+    /// List the logins that this folder keeps, and where their keys are.
+    Here,
+}
+
+/// `writ logout`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogoutArgs {
+    /// Only forget it here; whoever has copied its key can go on using it for as long as the login lives.
+    #[arg(long)]
+    pub(crate) local: bool,
 }

@@ -117,6 +117,7 @@ fn clients(args: &IssuerArgs) -> Vec<IssuerClient> {
         Operation::RunResume,
         Operation::RunCancel,
         Operation::ConnectionTest,
+        Operation::SessionRevoke,
     ];
     let requires: Vec<Requirement> = requirement(args).into_iter().collect();
     let main = args.client_id.as_ref().map(|client_id| {

@@ -1,17 +1,22 @@
-//! `writ login`, `logout`, `whoami`, `sessions`.
+//! `writ login`, `logout`, `whoami`.
+
+use std::time::Duration;
 
 use serde_json::json;
 use writ_evidence::issuer::TokenKeys;
 
-use super::Context;
+use super::{Context, sessions};
 use crate::{
-    args::{LoginArgs, SessionsCommand},
+    args::{LoginArgs, LogoutArgs},
     failure::Failure,
     login, output,
     place::Place,
     session::Session,
     tenant::now,
 };
+
+/// How long logging out waits for the session to be revoked.
+const REVOKED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Failure> {
     let place = Place::find()?;
@@ -27,8 +32,23 @@ pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Fa
     Ok(())
 }
 
-pub(super) fn log_out(context: &Context) -> Result<(), Failure> {
-    Session::forget(&Place::find()?, &context.session)?;
+/// Revokes the session first: forgetting a key does not help against whoever has copied it. What keeps it from being
+/// revoked is said, and keeps nobody from logging out.
+pub(super) async fn log_out(context: &Context, args: &LogoutArgs) -> Result<(), Failure> {
+    let place = Place::find()?;
+    let lives = Session::load(&place, &context.session)?.lives_until();
+    let counts = lives.is_some_and(|until| now() < until);
+    if counts && !args.local {
+        let revoked = tokio::time::timeout(REVOKED_WITHIN, sessions::revoke_own(context)).await;
+        match revoked {
+            Ok(Ok(())) => output::say("the session is revoked"),
+            Ok(Err(failure)) => {
+                output::say(format!("warning: the session is not revoked: {failure}"));
+            }
+            Err(_) => output::say("warning: the session is not revoked: no answer in time"),
+        }
+    }
+    Session::forget(&place, &context.session)?;
     output::say(format!("session `{}` and its key are forgotten", context.session));
     Ok(())
 }
@@ -53,29 +73,4 @@ pub(super) async fn whoami(context: &Context) -> Result<(), Failure> {
     output::line(format!("key {}", idc.key().thumbprint()))?;
     output::line(format!("fresh for {} more seconds", idc.fresh_until().since(now())))?;
     roles.iter().try_for_each(output::line)
-}
-
-/// What this folder keeps. Whether a login still counts, only the charter's issuers say: `whoami`.
-pub(super) fn sessions(
-    context: &Context,
-    SessionsCommand::List: SessionsCommand,
-) -> Result<(), Failure> {
-    let place = Place::find()?;
-    let mut listed = Vec::new();
-    for name in Session::names(&place)? {
-        let session = Session::load(&place, &name)?;
-        let principal = session.principal("sub")?;
-        // How long a service account's key counts, the charter says.
-        let left_s = session.lives_until().map(|until| until.since(now()));
-        listed.push(json!({
-            "session": name, "iss": principal.iss, "sub": principal.sub, "mode": session.idc.mode,
-            "key": session.key_place(), "idc": session.idc.digest(), "expires_in_s": left_s,
-        }));
-        if !context.json {
-            let (mode, key) = (session.idc.mode.as_str(), session.key_place());
-            let left = left_s.map_or_else(String::new, |left_s| format!("{left_s} s left"));
-            output::line(format!("{name}\t{principal}\t{mode}\tkey in {key}\t{left}"))?;
-        }
-    }
-    if context.json { output::json(&listed) } else { Ok(()) }
 }

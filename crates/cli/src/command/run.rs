@@ -222,7 +222,11 @@ fn failed_call(tenant: &Tenant, status: &RunStatus) -> String {
         let said: Statement = UnverifiedJws::parse(compact).and_then(|jws| jws.peek()).ok()?;
         match said.says {
             Says::Receipt(receipt) => Some(receipt.done),
-            Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_) | Says::Forked(_) => None,
+            Says::Acceptance(_)
+            | Says::Refusal(_)
+            | Says::Tested(_)
+            | Says::Forked(_)
+            | Says::Revoked(_) => None,
         }
     });
     for done in receipts {
@@ -287,6 +291,9 @@ fn say(says: &Says) -> String {
                 "{} tested by {}: {:?}",
                 tested.connection.name, tested.principal, tested.outcome
             )
+        }
+        Says::Revoked(revoked) => {
+            format!("session {} revoked by {}", revoked.session, revoked.principal)
         }
         Says::Receipt(receipt) => match &receipt.done {
             Done::Action(done) => format!(

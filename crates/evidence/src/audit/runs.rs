@@ -42,6 +42,9 @@ impl Runs {
             Says::Tested(tested) => {
                 self.known(tested.writ, "a connection was tested by a writ that the log lacks")
             }
+            Says::Revoked(revoked) => {
+                self.known(revoked.writ, "a session was revoked by a writ that the log lacks")
+            }
             Says::Acceptance(acceptance) => self.accepted(acceptance, jail),
             Says::Receipt(receipt) => self.receipt(receipt, jail),
         }

@@ -82,7 +82,8 @@ const fn needs_presence(operation: Operation) -> bool {
         Operation::RunStart
         | Operation::RunResume
         | Operation::RunCancel
-        | Operation::ConnectionTest => false,
+        | Operation::ConnectionTest
+        | Operation::SessionRevoke => false,
     }
 }
 

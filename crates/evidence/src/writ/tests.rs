@@ -38,14 +38,16 @@ fn wire(op: Operation, res: Option<&str>, names: &[&str]) -> Option<WritClaims> 
 }
 
 /// What each operation takes besides `res`; an example of that.
-const TAKES: [(Operation, Option<&str>, &[&str]); 6] = [
+const TAKES: [(Operation, Option<&str>, &[&str]); 7] = [
     (Operation::RunStart, Some("secops/a"), &["aud", "cnt", "inp", "authorization_details"]),
     (Operation::RunResume, Some(RUN), &["aud", "step", "attempt", "decision"]),
     (Operation::RunCancel, Some(RUN), &["aud"]),
     (Operation::RunApprove, Some(RUN), &["aud", "step", "attempt", "payload", "decision"]),
     (Operation::ConnectionTest, Some("secops/github"), &["aud"]),
+    (Operation::SessionRevoke, Some(SESSION), &["aud"]),
     (Operation::CharterAppend, None, &["cnt"]),
 ];
+const SESSION: &str = "sha256:EOdm_nWhrMjL23serPmAshs208LbwRjIYJTeoU4hm-8";
 const RUN: &str = "run_00000000000000000000000000000001";
 
 #[test]

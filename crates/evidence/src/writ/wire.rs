@@ -120,6 +120,9 @@ impl WireClaims {
             Operation::ConnectionTest => {
                 Order::ConnectionTest { aud: self.aud.take()?, res: self.res.take()?.parse().ok()? }
             }
+            Operation::SessionRevoke => {
+                Order::SessionRevoke { aud: self.aud.take()?, res: self.res.take()?.parse().ok()? }
+            }
             Operation::CharterAppend => Order::CharterAppend { cnt: self.cnt.take()? },
         })
     }
@@ -181,6 +184,10 @@ impl WireClaims {
                 self.decision = Some(WireDecision::Approval(*decision));
             }
             Order::ConnectionTest { aud, res } => {
+                self.aud = Some(*aud);
+                self.res = Some(res.to_string());
+            }
+            Order::SessionRevoke { aud, res } => {
                 self.aud = Some(*aud);
                 self.res = Some(res.to_string());
             }

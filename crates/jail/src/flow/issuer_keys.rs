@@ -65,6 +65,7 @@ impl Jail {
             JailRequest::MayRead(read) | JailRequest::MayReadApproval(read) => {
                 self.issuer_to_ask(&read.idc, now)?
             }
+            JailRequest::RevokeSession(order) => self.issuer_to_ask(&order.idc, now)?,
             JailRequest::TestConnection(order) => self.issuer_to_ask(&order.idc, now)?,
             JailRequest::MayReadCharter(read) => self.issuer_to_ask(&read.idc, now)?,
             JailRequest::Cosign { candidate } | JailRequest::CosignPushed { candidate } => {

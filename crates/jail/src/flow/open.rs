@@ -100,7 +100,8 @@ impl Jail {
         | Order::RunResume { aud, .. }
         | Order::RunCancel { aud, .. }
         | Order::RunApprove { aud, .. }
-        | Order::ConnectionTest { aud, .. }) = &writ.claims().order
+        | Order::ConnectionTest { aud, .. }
+        | Order::SessionRevoke { aud, .. }) = &writ.claims().order
         else {
             return Err(Refusing::signed("writ-operation", "the writ is not for a runner"));
         };
@@ -303,9 +304,11 @@ impl Jail {
         idc: &UnverifiedIdc,
         at: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedWrit), Refusing> {
-        let idc = charter
+        let verified = charter
             .verify_idc(idc, self.issuer_keys.keys(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
+        self.check_not_revoked(idc)?;
+        let idc = verified;
         charter.check_signer(&idc)?;
         let writ = VerifiedWrit::verify(writ, &idc, charter.ten(), at)
             .map_err(|error| Refusing::because(error.code(), &error))?;
@@ -351,7 +354,11 @@ impl Jail {
     pub(super) fn own_acceptance(&self, compact: &str) -> Result<Acceptance, Refusing> {
         match &self.own_statement(compact)?.statement().says {
             Says::Acceptance(acceptance) => Ok(acceptance.clone()),
-            Says::Refusal(_) | Says::Receipt(_) | Says::Tested(_) | Says::Forked(_) => {
+            Says::Refusal(_)
+            | Says::Receipt(_)
+            | Says::Tested(_)
+            | Says::Forked(_)
+            | Says::Revoked(_) => {
                 Err(Refusing::signed("acceptance-foreign", "the statement is no acceptance"))
             }
         }

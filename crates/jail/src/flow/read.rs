@@ -78,9 +78,11 @@ impl Jail {
         (proof, method, url): (&str, &str, &str),
         now: UnixTime,
     ) -> Result<(VerifiedIdc, VerifiedProof), Refusing> {
-        let idc = charter
+        let verified = charter
             .verify_idc(idc, self.issuer_keys.keys(), now)
             .map_err(|error| Refusing::because(error.code(), &error))?;
+        self.check_not_revoked(idc)?;
+        let idc = verified;
         charter.check_signer(&idc)?;
         let expected = ExpectedRequest { method, url, idc: Some(idc.digest()) };
         let proof = VerifiedProof::verify(proof, idc.key(), expected, now)

@@ -151,6 +151,7 @@ impl Jail {
             charter.admit(candidate, self.issuer_keys.fetched(), now, &self.policies).map_err(
                 |error| Refusing::because(error.code(), &error).about_writ(candidate.digest()),
             )?;
+        candidate.credentials().try_for_each(|idc| self.check_not_revoked(idc))?;
         let cosignature =
             charter::sign_cosignature(&claims, &self.key, &self.random).map_err(state_failed)?;
         let record =

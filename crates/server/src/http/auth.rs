@@ -86,7 +86,9 @@ impl App {
         })?;
         charter.check_signer(&idc).map_err(|error| problem_of(403, "suspended", &error))?;
         self.check_proof(tenant, head, idc.key(), Some(idc.digest()))?;
+        tenant.sessions.check(&unverified)?;
         check_holds_a_role(&charter, &idc)?;
+        tenant.sessions.see(&tenant.store, &unverified, &idc, now);
         Ok(idc)
     }
 

@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use writ_api::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, Problem, RunList,
-    RunOrder, RunStatus, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
+    RunOrder, RunStatus, SessionList, StartRunOrder, StartedRun, TestConnectionOrder, TestStatus,
 };
 use writ_evidence::digest::sha256;
 use writ_model::{Digest, RunId, limits::BUNDLE_MAX};
@@ -168,6 +168,29 @@ pub(super) async fn connection_test(
     let malformed = |_| Problem::new(400, "test-unknown", "a test is named by its writ's digest");
     let writ: Digest = writ.parse().map_err(malformed)?;
     Ok(Json(flow::test_status(&tenant, idc.actor(), writ)?))
+}
+
+/// `GET /sessions`: the caller's own, or everybody's for who may revoke them.
+pub(super) async fn sessions(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    request: Request,
+) -> Result<Json<SessionList>, Failure> {
+    let tenant = app.tenant(&ten)?;
+    let idc = app.person(&tenant, &head_of(&request)).await?;
+    Ok(Json(flow::list_sessions(&tenant, &idc)?))
+}
+
+/// `POST /sessions/revoke`: the writ in the body says who.
+pub(super) async fn revoke_session(
+    State(app): State<Arc<App>>,
+    Path(ten): Path<String>,
+    Body(body): Body<RunOrder>,
+) -> Result<StatusCode, Failure> {
+    let tenant = app.tenant(&ten)?;
+    app.learn_keys(&tenant, &body.idc).await;
+    flow::revoke_session(&tenant, &body)?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// `GET /runs`: those that the caller may see.

@@ -18,6 +18,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Step { to: 3, sql: CONNECTION_TESTS },
         Step { to: 4, sql: STANDING_RUNS },
         Step { to: 5, sql: FOLDED },
+        Step { to: 6, sql: SESSIONS },
     ],
 };
 
@@ -65,6 +66,18 @@ const STANDING_RUNS: &str = "ALTER TABLE run ADD COLUMN standing TEXT;";
 const FOLDED: &str = "
     CREATE TABLE folded (
         seq INTEGER PRIMARY KEY, digest TEXT NOT NULL, state BLOB NOT NULL) STRICT;
+";
+
+/// What version 6 added.
+const SESSIONS: &str = "
+    CREATE TABLE session (
+        digest TEXT PRIMARY KEY, commitment TEXT NOT NULL, iss TEXT NOT NULL, sub TEXT NOT NULL,
+        through TEXT NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
+        until INTEGER NOT NULL, idc TEXT NOT NULL, revoked_at INTEGER) STRICT;
+    CREATE INDEX session_by_time ON session (last_seen DESC);
+    CREATE TABLE session_revoke (
+        writ TEXT PRIMARY KEY, session TEXT NOT NULL, runner_group TEXT NOT NULL,
+        sealed_order TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0) STRICT;
 ";
 
 /// Brings the file up to date, and makes every write durable.

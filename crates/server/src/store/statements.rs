@@ -57,6 +57,6 @@ fn about(says: &Says) -> Option<RunId> {
         Says::Acceptance(acceptance) => Some(acceptance.run),
         Says::Refusal(refusal) => refusal.run.or(refusal.writ.map(writ_evidence::writ::run_id)),
         Says::Receipt(receipt) => Some(receipt.run),
-        Says::Tested(_) | Says::Forked(_) => None,
+        Says::Tested(_) | Says::Forked(_) | Says::Revoked(_) => None,
     }
 }

@@ -106,6 +106,10 @@ fn point(known: &[UnverifiedEntry], ten: TenantId, at: &CharterPoint) -> Result<
 fn nouns(state: &CharterState) -> Result<Vec<(&'static str, Things)>, Failure> {
     let suspended = state.suspended().map(|subject| (subject.to_string(), json!(true)));
     let groups = state.groups().map(|(name, members)| (name.to_string(), json!(members)));
+    let elevations = state.elevations().map(|(one, until)| {
+        let held = format!("{}: {}", one.principal, binding::describe(one));
+        (held, json!({ "until": until }))
+    });
     let bindings = state.bindings().map(|one| {
         let held = format!("{}: {}", one.principal, binding::describe(one));
         (held, json!(true))
@@ -140,8 +144,30 @@ fn nouns(state: &CharterState) -> Result<Vec<(&'static str, Things)>, Failure> {
                 (standing.name.to_string(), standing)
             }))?,
         ),
+        ("role", state.roles().map(|(name, rights)| (name.to_string(), json!(rights))).collect()),
+        (
+            "guardrail",
+            state.policies().map(|(name, text)| (name.to_string(), json!(text))).collect(),
+        ),
+        (
+            "service account",
+            named(state.service_accounts().map(|one| (one.name.to_string(), one)))?,
+        ),
+        ("elevation", elevations.collect()),
+        ("entitlements", entitlements(state)),
         ("suspension", suspended.collect()),
     ])
+}
+
+/// What services let people do, by connection.
+fn entitlements(state: &CharterState) -> Things {
+    let known = state.connections().filter_map(|record| {
+        let holders = state.entitlements(&record.connection.name)?;
+        let holders: BTreeMap<String, Value> =
+            holders.iter().map(|(who, actions)| (who.to_string(), json!(actions))).collect();
+        Some((record.connection.name.to_string(), json!(holders)))
+    });
+    known.collect()
 }
 
 fn named<T: Serialize>(things: impl IntoIterator<Item = (String, T)>) -> Result<Things, Failure> {

@@ -54,6 +54,7 @@ pub(super) async fn test(
         | Says::Refusal(_)
         | Says::Acceptance(_)
         | Says::Receipt(_)
+        | Says::Revoked(_)
         | Says::Forked(_) => {
             Err(Failure::new("test-answer", "the control plane answered with another statement")
                 .with_remedy(
