@@ -86,7 +86,7 @@ fn a_runner_without_its_jails_state_enrolls_anew_and_its_open_runs_come_up_suspe
     let listed: Value =
         serde_json::from_str(&world.writ(&["--json", "runs", "list"]).unwrap()).unwrap();
     let greeted = |row: &&Value| row["automation"] == "lab/greets";
-    let first = listed.as_array().unwrap().iter().rfind(greeted).unwrap();
+    let first = listed["runs"].as_array().unwrap().iter().rfind(greeted).unwrap();
     let output = world.writ(&["runs", "output", first["run"].as_str().unwrap()]);
     assert!(output.unwrap().contains("hello"));
     until("the log does not hold", || {
