@@ -330,7 +330,7 @@ async fn a_service_account_starts_runs_by_its_enrolled_key_alone_until_it_is_sto
     assert!(whoami.contains("urn:writ:service-account#importer"), "{whoami}");
     let failed = change_charter(&world, "box", &[]);
     assert!(!failed.status.success(), "it may sign for what its entry says and no more");
-    let sessions = world.writ(&["sessions", "list"]).unwrap();
+    let sessions = world.writ(&["sessions", "here"]).unwrap();
     assert!(sessions.contains("importer\tkey"), "{sessions}");
 
     world.writ(&[&["suspend", "--user", "importer"], &issuer[..]].concat()).unwrap();
