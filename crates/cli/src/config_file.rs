@@ -19,7 +19,7 @@ use crate::{args::Args, failure::Failure};
 /// The services that have a table.
 pub(crate) const SERVICES: [&str; 3] = ["server", "gateway", "runner"];
 /// Options that belong to one start alone, or to every command.
-const NOT_KEYS: [&str; 6] = ["config", "enroll", "help", "json", "session", "log-format"];
+const NOT_KEYS: [&str; 7] = ["anew", "config", "enroll", "help", "json", "session", "log-format"];
 
 /// The command line with what its `--config` says put in.
 pub(crate) fn expand(mut given: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
