@@ -15,6 +15,7 @@ pub mod identity_provider;
 pub mod installation;
 pub mod keys;
 pub mod load;
+pub mod long_charter;
 pub mod machines;
 pub mod moto;
 pub mod needle;

@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use writ_evidence::{
     charter::{
-        Binding, Change, CustomRole, Elevation, Entitlement, Entitlements, FoldError, Policy,
-        Scope, ServiceAccount, Workspace,
+        Automation, Binding, Change, CustomRole, Elevation, Entitlement, Entitlements, FoldError,
+        Footprint, Policy, Scope, ServiceAccount, Workspace,
     },
     issuer::TokenKeys,
     key::SigningKey,
-    writ::Operation,
+    writ::{ConnectionGrant, ConnectionGrantType, Operation},
 };
 use writ_model::{
-    Actor, Connection, ConnectionHost, ConnectionKind, Grantee, Principal, Role, UnixTime,
+    Actor, Connection, ConnectionHost, ConnectionKind, Grantee, PinnedAction, PinnedConnection,
+    Principal, Role, UnixTime,
 };
 use writ_policy::{Circumstances, Policies, Right};
 use writ_testkit::{
@@ -164,6 +165,7 @@ fn what_permits_or_does_not_parse_or_does_not_fit_is_no_guardrail() {
         "forbid (principal, action, resource); permit (principal, action, resource);",
         "forbid (principal == ?principal, action, resource);",
         "forbid (principal, action, resource",
+        "// forbid (principal, action, resource);",
         "forbid (principal, action, resource) when { context.login.workload };",
         "forbid (principal, action == Action::\"run.strat\", resource);",
     ] {
@@ -354,4 +356,113 @@ fn every_guardrail_of_the_documentation_is_one() {
         let policies = Policies::built_in().unwrap();
         policies.check_guardrail(&"documented".parse().unwrap(), cedar).unwrap();
     }
+}
+
+/// The connection of the lab with a secret that it did not name before.
+fn other_secret(tenant: &Tenant) -> Change {
+    let record = tenant.state.connection(&"lab/github".parse().unwrap()).unwrap();
+    let secret = "local:lab/other".parse().unwrap();
+    Change::ConnectionSet(Connection { secret, ..record.connection.clone() })
+}
+
+#[test]
+fn a_service_account_is_no_second_signer_because_one_administrator_could_hold_its_key() {
+    let (mut tenant, policies) = tenant();
+    let key = new_key().unwrap();
+    tenant.change("ada", account(&[&key], NOON.plus(3600)), &policies).unwrap();
+    let importer = Principal::from(&"importer".parse().unwrap());
+    tenant.change("ada", bind(importer, "administrator", Scope::Tenant), &policies).unwrap();
+    let machine = enrolled(key).unwrap();
+    let both = |tenant: &Tenant, second: &writ_testkit::keys::Login| {
+        let ada = tenant.log_in("ada", NOON).unwrap();
+        let mut candidate = tenant.candidate(&ada, other_secret(tenant), NOON).unwrap();
+        tenant.sign_too(&mut candidate, second, NOON).unwrap();
+        candidate
+    };
+
+    let candidate = both(&tenant, &machine);
+    let refused = tenant.admit(candidate, NOON, &policies).unwrap_err();
+
+    assert_eq!(code(&refused), "charter-second-signer");
+    let lea = tenant.log_in("lea", NOON).unwrap();
+    let candidate = both(&tenant, &lea);
+    tenant.admit(candidate, NOON, &policies).unwrap();
+}
+
+#[test]
+fn a_service_account_is_neither_an_administrator_who_makes_two_nor_an_owner_who_is_left() {
+    let (mut tenant, policies) = tenant();
+    for (sub, scope) in [("ada", Scope::Tenant), ("lea", lab())] {
+        let principal = Grantee::Principal(person(sub));
+        let gone = Binding { principal, role: Role::Administrator, scope };
+        tenant.change("owner", Change::BindingRemove(gone), &policies).unwrap();
+    }
+    let key = new_key().unwrap();
+    tenant.change("owner", account(&[&key], NOON.plus(3600)), &policies).unwrap();
+    let importer = Principal::from(&"importer".parse().unwrap());
+    tenant.change("owner", bind(importer, "owner", Scope::Tenant), &policies).unwrap();
+
+    tenant.change("owner", other_secret(&tenant), &policies).unwrap();
+    let principal = Grantee::Principal(person("owner"));
+    let last = Binding { principal, role: Role::Owner, scope: Scope::Tenant };
+    let left = tenant.change("owner", Change::BindingRemove(last), &policies).unwrap_err();
+    assert_eq!(code(&left), "charter-change", "its keys end");
+}
+
+#[test]
+fn an_elevation_that_is_over_counts_for_nothing_even_before_it_is_dropped() {
+    let (mut tenant, policies) = tenant();
+    for (sub, scope) in [("ada", Scope::Tenant), ("lea", lab())] {
+        let principal = Grantee::Principal(person(sub));
+        let gone = Binding { principal, role: Role::Administrator, scope };
+        tenant.change("owner", Change::BindingRemove(gone), &policies).unwrap();
+    }
+    let until = NOON.plus(30);
+    tenant.change("owner", elevation("eve", "administrator", until), &policies).unwrap();
+    let owner = tenant.log_in("owner", NOON).unwrap();
+    let principal = Grantee::Principal(person("eve"));
+    let ended = Binding { principal, role: Role::Administrator, scope: lab() };
+    let ended = Change::BindingRemove(ended);
+
+    let at = |tenant: &mut Tenant, change: Change, at| {
+        let candidate = tenant.candidate(&owner, change, at).unwrap();
+        tenant.admit(candidate, at, &policies)
+    };
+    let moved = other_secret(&tenant);
+    let two = at(&mut tenant, moved.clone(), NOON.plus(29)).unwrap_err();
+    assert_eq!(code(&two), "charter-second-signer", "while it lasts there are two administrators");
+    assert_eq!(code(&at(&mut tenant, ended, until).unwrap_err()), "charter-change");
+    at(&mut tenant, moved, until).unwrap();
+    assert_eq!(tenant.state.elevations().count(), 1, "it is dropped an hour later");
+}
+
+#[test]
+fn a_guardrail_that_lets_some_actions_through_is_asked_about_each_when_publishing() {
+    let (mut tenant, policies) = tenant();
+    let record = tenant.state.connection(&"lab/github".parse().unwrap()).unwrap();
+    let (name, digest) = (record.connection.name.clone(), record.digest);
+    let action = PinnedAction { name: "http.request.get".parse().unwrap(), digest };
+    let grant = ConnectionGrant {
+        kind: ConnectionGrantType::WritConnection,
+        connection: PinnedConnection { name, digest },
+        actions: vec![action],
+    };
+    let publish = Change::AutomationPublish(Automation {
+        name: "lab/triage".parse().unwrap(),
+        bundle: digest,
+        footprint: Footprint { connections: vec![grant], ..Footprint::default() },
+    });
+    let only = |pack: &str| {
+        let cedar = format!(
+            "forbid (principal, action == Action::\"connection.use\", resource) \
+             unless {{ context has call && context.call.pack == \"{pack}\" }};"
+        );
+        policy("only", &cedar)
+    };
+
+    tenant.change("owner", only("github"), &policies).unwrap();
+    let refused = tenant.change("bob", publish.clone(), &policies).unwrap_err();
+    assert_eq!(code(&refused), "policy-forbidden");
+    tenant.change("owner", only("http"), &policies).unwrap();
+    tenant.change("bob", publish, &policies).unwrap();
 }

@@ -206,7 +206,7 @@ fn custom_cell(tenant: &mut Tenant, right: Right<'_>) -> &'static str {
     let role = Role::Custom(made.name.clone());
     let policies = Policies::built_in().unwrap();
     match tenant.change("owner", Change::RoleSet(made), &policies) {
-        Ok(_) => cell(&tenant.state, &role, right),
+        Ok(()) => cell(&tenant.state, &role, right),
         Err(_) => "never",
     }
 }

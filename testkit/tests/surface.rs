@@ -192,7 +192,7 @@ fn expected_of_link(operation: LinkOperation) -> Row {
         ]
     };
     match operation {
-        LinkOperation::Hello => row((403, "charter-not-next"), (204, "")),
+        LinkOperation::Hello => row((403, "charter-not-next"), (200, "")),
         // The link serves one tenant, which no path names: elsewhere is here.
         LinkOperation::Take => row(HELD, HELD),
         LinkOperation::Reply => row((204, ""), (204, "")),
@@ -373,6 +373,7 @@ impl Stage {
             })),
             ServerOperation::PutContent => serde_json::to_value(content()),
             ServerOperation::RunnerTake => serde_json::to_value(Take {
+                statements: None,
                 attested_at: None,
                 charter_seq: None,
                 checkpoint_size: 0,

@@ -4,7 +4,7 @@
 //!
 //! | route | body → answer |
 //! | --- | --- |
-//! | `POST /hello` | [`GatewayHello`] → 204, once the charter is folded to the gateway's anchor |
+//! | `POST /hello` | [`GatewayHello`] → [`GatewayHeard`], once the entries are folded to the gateway's anchor |
 //! | `POST /take` | `{}` → [`GatewayTake`], at once or after at most 20 s |
 //! | `POST /reply` | [`GatewayReply`] → 204 |
 //!
@@ -17,12 +17,20 @@ use writ_model::{Digest, RunId, WebhookPath};
 
 use crate::Problem;
 
-/// The runner brings the charter, from which the gateway learns the runner's key.
+/// The runner brings the charter, a page at a time, from which the gateway learns the runner's key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayHello {
-    /// From entry 0.
+    /// Oldest first; entries that the gateway has are passed over.
     pub entries: Vec<UnverifiedEntry>,
+}
+
+/// How far the gateway has the charter.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayHeard {
+    /// The number of the first entry that it lacks.
+    pub next: u64,
 }
 
 /// Requests that wait at the gateway.

@@ -20,8 +20,8 @@ mod transport;
 pub use approval::{AskedApproval, ShownApproval, asked_in};
 pub use client::{CallError, Caller, Client, ClientError, Credential};
 pub use gateway_link::{
-    GatewayHello, GatewayReply, GatewayTake, Push, PushEntries, Pushed, ReadCharter, ReadOutput,
-    ReadWhat, WebhookDelivery,
+    GatewayHeard, GatewayHello, GatewayReply, GatewayTake, Push, PushEntries, Pushed, ReadCharter,
+    ReadOutput, ReadWhat, WebhookDelivery,
 };
 pub use person::{
     AppendEntry, Appended, ApprovalList, AuditPage, CharterPage, Content, ContentKind, RunList,

@@ -18,13 +18,17 @@ pub struct Problem {
     /// What to do about it; empty if nothing can be done by the caller.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remedy: String,
+    /// The jail's statement that the control plane has kept, where another one was reported; compact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
 }
 
 impl Problem {
     /// A problem without a remedy.
     #[must_use]
     pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), detail: detail.into(), remedy: String::new() }
+        let (detail, remedy) = (detail.into(), String::new());
+        Self { status, code: code.to_owned(), detail, remedy, statement: None }
     }
 
     /// Adds what to do about it.

@@ -28,6 +28,9 @@ pub struct Take {
     /// When another witness last attested the charter to its jail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attested_at: Option<UnixTime>,
+    /// How many statements its jail has made: one that has made fewer than the control plane holds was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statements: Option<u64>,
     /// Digests of the `connection.test` writs that it is carrying out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub testing: Vec<Digest>,
@@ -49,6 +52,11 @@ pub enum RunnerTask {
     Charter {
         /// Oldest first.
         entries: Vec<UnverifiedEntry>,
+    },
+    /// The newest statement of the jail's that the control plane holds, where the jail has made fewer.
+    Shown {
+        /// The compact statement.
+        statement: String,
     },
     /// The control plane lacks entries that the runner's jail has folded: they are to be reported.
     SendCharter {

@@ -4,6 +4,7 @@
 //! everything else to stderr; a failure has a code, a cause and a remedy (`failure`).
 
 mod args;
+mod charter_snapshot;
 mod command;
 mod config_file;
 mod dev;

@@ -142,10 +142,13 @@ pub(crate) async fn command(
         let appended = submit(&tenant, entry.clone()).await?;
         return say_head(context, &[(String::new(), appended.seq, appended.head)], kind);
     }
+    let known = match &entries {
+        Some(entries) => entries.clone(),
+        None => tenant.entries().await?,
+    };
     let mut heads = Vec::new();
     for gateway in tenant.gateways()? {
-        let known = entries.as_deref().unwrap_or(&tenant.entries);
-        let (seq, head) = push_tail(&gateway, known).await?;
+        let (seq, head) = push_tail(&gateway, &known).await?;
         heads.push((gateway.origin().to_owned(), seq, head));
     }
     if file.is_some()

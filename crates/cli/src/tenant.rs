@@ -7,7 +7,7 @@ use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
 use writ_model::{RunnerGroupId, TenantId, UnixTime};
 use writ_policy::Policies;
 
-use crate::{failure::Failure, login, place::Place, session::Session};
+use crate::{charter_snapshot, failure::Failure, login, place::Place, session::Session};
 
 /// Where the charter is read, and where changes of it go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub(crate) struct Tenant {
     pub(crate) session: Session,
     pub(crate) server: Client,
     pub(crate) charter: CharterState,
-    pub(crate) entries: Vec<UnverifiedEntry>,
     pub(crate) named_group: Option<RunnerGroupId>,
 }
 
 impl Tenant {
-    /// Fetches the charter and folds it from the trust anchor; whoever serves it is not believed.
+    /// Fetches the charter and folds it from the trust anchor, or from where this folder has folded it before; whoever
+    /// serves it is not believed.
     pub(crate) async fn open(
         place: Place,
         session: &str,
@@ -41,19 +41,23 @@ impl Tenant {
     ) -> Result<Self, Failure> {
         let session = fresh_session(&place, session).await?;
         let server = client(&place, &place.settings.server_url, &session)?;
-        let (charter, entries) = match source {
-            Source::Server => fetch_of_server(&server, place.settings.tenant).await?,
+        let ten = place.settings.tenant;
+        let kept = charter_snapshot::find(&place);
+        let before = kept.as_ref().map(CharterState::seq);
+        let (charter, _) = match source {
+            Source::Server => fetch_of_server(&server, ten, kept).await?,
             Source::Gateways => {
                 let gateways = gateways(&place, &session, &named_gateways)?;
-                fetch_of_gateways(&gateways, place.settings.tenant).await?
+                fetch_of_gateways(&gateways, ten, kept).await?
             }
         };
         if place.settings.head.is_some_and(|head| !charter.knows_head(head.digest)) {
             let cause = "the charter that is served does not hold the head of the invitation";
             return Err(Failure::new("charter-behind", cause));
         }
+        charter_snapshot::keep(&place, &charter, before);
         let named_group = None;
-        Ok(Self { source, named_gateways, place, session, server, charter, entries, named_group })
+        Ok(Self { source, named_gateways, place, session, server, charter, named_group })
     }
 
     /// A path below this tenant.
@@ -61,14 +65,26 @@ impl Tenant {
         format!("/v1/tenants/{}{rest}", self.place.settings.tenant)
     }
 
-    /// The charter as it is now, folded anew.
+    /// The charter as it is now, and what has come since.
     pub(crate) async fn fetch_again(
         &self,
     ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
+        self.fetch(Some(self.charter.clone())).await
+    }
+
+    /// Every entry, folded anew from entry 0.
+    pub(crate) async fn entries(&self) -> Result<Vec<UnverifiedEntry>, Failure> {
+        Ok(self.fetch(None).await?.1)
+    }
+
+    async fn fetch(
+        &self,
+        state: Option<CharterState>,
+    ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
         let ten = self.place.settings.tenant;
         match self.source {
-            Source::Server => fetch_of_server(&self.server, ten).await,
-            Source::Gateways => fetch_of_gateways(&self.gateways()?, ten).await,
+            Source::Server => fetch_of_server(&self.server, ten, state).await,
+            Source::Gateways => fetch_of_gateways(&self.gateways()?, ten, state).await,
         }
     }
 
@@ -140,18 +156,20 @@ fn gateways(place: &Place, session: &Session, named: &[String]) -> Result<Vec<Cl
 async fn fetch_of_server(
     server: &Client,
     ten: TenantId,
+    state: Option<CharterState>,
 ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
-    fetch(server, &format!("/v1/tenants/{ten}/charter"), ten).await
+    fetch(server, &format!("/v1/tenants/{ten}/charter"), ten, state).await
 }
 
 /// The charter of the first gateway that answers.
 async fn fetch_of_gateways(
     gateways: &[Client],
     ten: TenantId,
+    state: Option<CharterState>,
 ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
     let mut last = Failure::new("no-gateway", "this folder knows no gateway");
     for gateway in gateways {
-        match fetch(gateway, "/v1/charter", ten).await {
+        match fetch(gateway, "/v1/charter", ten, state.clone()).await {
             Err(failure) if matches!(failure.code(), "unreachable" | "runner-away") => {
                 last = failure;
             }
@@ -161,22 +179,27 @@ async fn fetch_of_gateways(
     Err(last.with_remedy("are the gateway and its runner running? name another with --gateway"))
 }
 
+/// Fetches and folds what comes after a state, or everything.
 async fn fetch(
     server: &Client,
     path: &str,
     ten: TenantId,
+    mut state: Option<CharterState>,
 ) -> Result<(CharterState, Vec<UnverifiedEntry>), Failure> {
     let refused = |error: &FoldError| {
         Failure::because(error.code(), "the charter that is served does not fold", error)
     };
     let policies = Policies::built_in()
         .map_err(|error| Failure::because("policies", "cannot fold the charter", &error))?;
-    let mut state: Option<CharterState> = None;
     let mut entries = Vec::new();
     loop {
-        let from = entries.len();
+        let from = state.as_ref().map_or(0, |charter| charter.seq().saturating_add(1));
         let page: CharterPage = server.get(&format!("{path}?from={from}")).await?;
         if page.entries.is_empty() {
+            if page.seq.saturating_add(1) < from {
+                let cause = "the charter that is served is older than this folder has seen it";
+                return Err(Failure::new("charter-behind", cause));
+            }
             break;
         }
         for entry in &page.entries {

@@ -59,6 +59,13 @@ pub enum Refusal {
         /// The rule.
         reason: String,
     },
+    /// Whoever accepted it is gone, and nobody else takes it up: it is suspended, for people to see.
+    Held {
+        /// Stable code.
+        code: String,
+        /// The rule.
+        reason: String,
+    },
     /// Nobody can say now, so nothing changes.
     Unavailable,
 }

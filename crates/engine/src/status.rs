@@ -15,7 +15,7 @@ const CODE_MAX: usize = 64;
 pub enum Phase {
     /// Accepted and going on; it may be waiting for a timer.
     Running,
-    /// A step may or may not have happened: a person decides.
+    /// A step may or may not have happened, and a person decides; or nobody takes it up.
     Suspended,
     /// Ended with an output. Final.
     Completed,
@@ -53,7 +53,7 @@ impl Phase {
 pub struct RunStatus {
     /// Where it is.
     pub phase: Phase,
-    /// Code of a fault.
+    /// Code of a fault, or of why nobody takes it up.
     pub code: Option<String>,
     /// The step in doubt, if suspended.
     pub step: Option<StepId>,
@@ -72,6 +72,11 @@ impl RunStatus {
 
     pub(crate) const fn suspended(step: StepId, attempt: u32) -> Self {
         Self { phase: Phase::Suspended, code: None, step: Some(step), attempt: Some(attempt) }
+    }
+
+    /// Suspended as a whole: no step is in doubt, and nobody takes the run up.
+    pub(crate) const fn held(code: String) -> Self {
+        Self { phase: Phase::Suspended, code: Some(code), step: None, attempt: None }
     }
 
     /// The phase that an outcome ends in.

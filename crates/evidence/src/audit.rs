@@ -24,7 +24,7 @@ use writ_model::{Digest, TenantId, UnixTime};
 pub use self::elsewhere::{Behind, Known};
 use self::{elsewhere::Freshness, runs::Runs};
 use crate::{
-    charter::{Change, CharterState, EntryBody, MayAppend, UnverifiedEntry},
+    charter::{Change, CharterState, EntryBody, MayAppend, RootFork, UnverifiedEntry},
     checkpoint,
     digest::sha256_parts,
     idc::UnverifiedIdc,
@@ -32,7 +32,7 @@ use crate::{
     json,
     jws::UnverifiedJws,
     merkle::{self, Frontier},
-    statement::{Says, VerifiedStatement},
+    statement::{CharterForked, Says, VerifiedStatement},
     writ::VerifiedWrit,
 };
 
@@ -77,7 +77,7 @@ impl RecordKind {
     pub const fn of(says: &Says) -> Self {
         match says {
             Says::Acceptance(_) => Self::Acceptance,
-            Says::Refusal(_) => Self::Refusal,
+            Says::Refusal(_) | Says::Forked(_) => Self::Refusal,
             Says::Receipt(_) | Says::Tested(_) | Says::Revoked(_) => Self::Receipt,
         }
     }
@@ -158,6 +158,19 @@ pub struct AuditSummary {
     pub checkpoint_at: UnixTime,
     /// Statements that a jail made after an entry that it had not been shown, however short a time.
     pub behind: Vec<Behind>,
+    /// Forks that a jail was shown: it has stopped.
+    pub forks: Vec<ForkSeen>,
+}
+
+/// A fork that a jail's statement speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkSeen {
+    /// Index of the statement's record.
+    pub index: u64,
+    /// The two entries.
+    pub fork: RootFork,
+    /// Whether the statement holds the other entry with its signatures, so that nobody's word is taken for it.
+    pub proven: bool,
 }
 
 /// The first thing that does not hold.
@@ -199,6 +212,7 @@ pub fn verify(
         charter: charter.head(),
         checkpoint_at: newest.at,
         behind: reader.freshness.behind(),
+        forks: reader.forks,
     })
 }
 
@@ -295,6 +309,7 @@ struct Reader {
     chains: BTreeMap<Digest, (u64, Digest)>,
     runs: Runs,
     freshness: Freshness,
+    forks: Vec<ForkSeen>,
     kinds: BTreeMap<RecordKind, u64>,
 }
 
@@ -414,6 +429,11 @@ impl Reader {
             && statement.prev == before.map(|(_, digest)| *digest);
         if !follows {
             return Err("it does not follow the jail's statement before: one is missing".to_owned());
+        }
+        if let Says::Forked(CharterForked { fork, entry }) = &statement.says {
+            let shown = entry.as_ref().and_then(|entry| charter.root_fork(entry));
+            let proven = shown.as_ref() == Some(fork);
+            self.forks.push(ForkSeen { index: self.index, fork: *fork, proven });
         }
         let next = (statement.seq, verified.digest());
         self.runs.follow(&statement.says, jail)?;

@@ -34,6 +34,6 @@ pub use noun::{
 pub use service_account::ServiceAccount;
 pub use state::{
     CharterState, ConnectionRecord, FoldError, MayAppend, NotPermitted, PublishedAutomation,
-    StandingRecord,
+    RootFork, SnapshotError, StandingRecord,
 };
 pub use subject::{Subject, Suspended};

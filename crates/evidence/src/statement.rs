@@ -17,7 +17,7 @@ use writ_model::{
 
 use crate::{
     approval::{ApprovalAsked, ApprovalDecided, ApprovalGate},
-    charter::CodeGrant,
+    charter::{CodeGrant, RootFork, UnverifiedEntry},
     jws::{self, JwsError, ObjectType, UnverifiedJws},
     key::{PublicKey, SigningError, SigningKey},
     writ::ConnectionGrant,
@@ -57,6 +57,8 @@ pub enum Says {
     Receipt(Receipt),
     /// A connection was tested: a receipt that is of no run.
     Tested(ConnectionTested),
+    /// Root keys signed two changes of one number: the jail has stopped, for good.
+    Forked(CharterForked),
     /// A session was revoked: a receipt that is of no run.
     Revoked(SessionRevoked),
 }
@@ -65,7 +67,7 @@ impl Says {
     const fn object(&self) -> ObjectType {
         match self {
             Self::Acceptance(_) => ObjectType::Acceptance,
-            Self::Refusal(_) => ObjectType::Refusal,
+            Self::Refusal(_) | Self::Forked(_) => ObjectType::Refusal,
             Self::Receipt(_) | Self::Tested(_) | Self::Revoked(_) => ObjectType::Receipt,
         }
     }
@@ -348,6 +350,17 @@ pub enum TestStage {
     Secret,
     /// This host.
     Host(ConnectionHost),
+}
+
+/// Two changes that root keys signed at one number, as a jail was shown them. It refuses everything from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CharterForked {
+    /// Which.
+    pub fork: RootFork,
+    /// The second one, if it is short enough to stand here: whoever has the first needs no other proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<UnverifiedEntry>,
 }
 
 /// A revoked session: from then on this jail takes nothing that its key signs for that login.

@@ -241,19 +241,18 @@ impl Reads {
         }
     }
 
-    /// Folds the charter that a runner brings, from this gateway's anchor.
-    pub(crate) fn hello(&self, hello: &GatewayHello) -> Result<(), FoldError> {
+    /// Folds the charter that a runner brings, from this gateway's anchor; returns the number of the first entry
+    /// that is lacking.
+    pub(crate) fn hello(&self, hello: &GatewayHello) -> Result<u64, FoldError> {
         let mut inner = self.lock();
-        let mut state = inner.charter.clone();
         for entry in &hello.entries {
-            match &mut state {
-                None => state = Some(CharterState::found(entry, self.ten)?),
+            match &mut inner.charter {
+                None => inner.charter = Some(CharterState::found(entry, self.ten)?),
                 Some(state) if state.knows_head(entry.digest()) => {}
                 Some(state) => state.append(entry, &self.policies)?,
             }
         }
-        inner.charter = state;
-        Ok(())
+        Ok(inner.charter.as_ref().map_or(0, |state| state.seq().saturating_add(1)))
     }
 
     /// The key that a runner's requests are signed with, once its charter is here.

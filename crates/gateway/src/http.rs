@@ -15,8 +15,8 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::DeserializeOwned};
 use writ_api::{
-    GatewayHello, GatewayOperation, GatewayReply, GatewayTake, IDC_HEADER, LinkOperation,
-    PROBLEM_TYPE, PROOF_HEADER, Problem, PushEntries, RUNNER_HEADER, ReadWhat, Verb,
+    GatewayHeard, GatewayHello, GatewayOperation, GatewayReply, GatewayTake, IDC_HEADER,
+    LinkOperation, PROBLEM_TYPE, PROOF_HEADER, Problem, PushEntries, RUNNER_HEADER, ReadWhat, Verb,
 };
 use writ_evidence::{idc::UnverifiedIdc, json, proof::ExpectedRequest};
 use writ_model::{
@@ -255,14 +255,17 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
 }
 
 /// `POST /link/hello`: the runner's key is in the charter that it brings.
-async fn hello(State(origin): State<Arc<Origin>>, request: Request) -> Result<StatusCode, Failure> {
+async fn hello(
+    State(origin): State<Arc<Origin>>,
+    request: Request,
+) -> Result<Json<GatewayHeard>, Failure> {
     let (parts, body) = request.into_parts();
     let hello: GatewayHello = read(body).await?;
-    origin.reads.hello(&hello).map_err(|error| {
+    let next = origin.reads.hello(&hello).map_err(|error| {
         Problem::new(403, error.code(), format!("the charter does not fold: {error}"))
     })?;
     authenticate(&origin, &parts.headers, "/link/hello")?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(GatewayHeard { next }))
 }
 
 /// `POST /link/take`.

@@ -26,7 +26,7 @@ pub use launcher::{CellStarted, LauncherLink, LauncherReply, LauncherRequest};
 pub use runner_jail::{
     ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
     JailRequest, MayRead, MayReadCharter, OpenRun, PermitCode, RecordCode, Refused, ReopenRun,
-    ResumeRun, RevokeSession, RunKeyText, TestConnection,
+    ResumeRun, RevokeSession, RunKeyText, SnapshotMark, SnapshotPage, TestConnection,
 };
 pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};
 pub use standing::{

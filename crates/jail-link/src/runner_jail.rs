@@ -46,6 +46,22 @@ pub enum JailRequest {
         /// Entries, from entry 0 or from any already folded one.
         entries: Vec<UnverifiedEntry>,
     },
+    /// Write down what is folded, so that the next start folds only what comes after it. Answered by
+    /// [`JailReply::Snapshot`], a page; the runner keeps the bytes, and the jail remembers their digest.
+    TakeSnapshot {
+        /// Where the page begins, in bytes; at 0 a new one is made.
+        from: u64,
+    },
+    /// Take up a snapshot that this jail made. Answered by [`JailReply::Done`] and, after the last page, by
+    /// [`JailReply::Charter`].
+    ResumeCharter {
+        /// Which.
+        digest: Digest,
+        /// Where the page begins, in bytes; pages come in order.
+        from: u64,
+        /// The page, as base64url.
+        bytes: String,
+    },
     /// Judge and cosign a candidate, as witness. Answered by [`JailReply::Cosigned`].
     Cosign {
         /// The candidate.
@@ -119,6 +135,12 @@ pub enum JailRequest {
     CloseRun(Box<CloseRun>),
     /// May this principal read the run's output? Answered by [`JailReply::Done`].
     MayRead(Box<MayRead>),
+    /// Look at what this jail's key has signed, as the control plane kept it: a jail that does not remember it was
+    /// restored or copied, and stops. Answered by [`JailReply::Done`].
+    Shown {
+        /// A compact statement.
+        statement: String,
+    },
     /// The jail's statements after this number. Answered by [`JailReply::Statements`].
     Statements {
         /// The newest number that the runner has.
@@ -333,6 +355,8 @@ pub enum JailReply {
         /// Newest entry's digest.
         head: Digest,
     },
+    /// A page of a snapshot.
+    Snapshot(SnapshotPage),
     /// The candidate is cosigned; it is an entry once folded.
     Cosigned {
         /// Compact `cosignature+jwt`.
@@ -389,6 +413,31 @@ pub struct Refused {
     /// Compact `refusal+jwt`, if it belongs on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    /// Whether the jail has stopped: it refuses everything from now on, and says nothing of what was asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+}
+
+/// A snapshot of the charter that a jail has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotMark {
+    /// The number of the newest entry in it.
+    pub seq: u64,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+/// A page of a snapshot.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotPage {
+    /// Which snapshot.
+    pub of: SnapshotMark,
+    /// Its bytes from where the page begins, as base64url.
+    pub bytes: String,
 }
 
 /// Who a jail is.
@@ -403,6 +452,15 @@ pub struct Described {
     pub ten: Option<TenantId>,
     /// The charter head that its state file remembers.
     pub head: Option<Digest>,
+    /// Why it has stopped, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Refused>,
+    /// The number of the newest charter entry that it has folded since it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charter_seq: Option<u64>,
+    /// The snapshots of the charter that it would take up, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<SnapshotMark>,
     /// The number of its newest statement.
     pub statements: u64,
     /// Leaves of the last tree it signed.

@@ -6,7 +6,8 @@
 //! Invariants:
 //! * nothing is answered that was not first remembered, where it has to be;
 //! * every decision is made under the newest charter that the jail has folded;
-//! * a jail that has seen a newer charter head than it was shown since it started decides nothing.
+//! * a jail that has seen a newer charter head than it was shown since it started decides nothing;
+//! * a jail that has stopped (`stop`) decides, folds and signs nothing, whatever it is asked.
 
 pub(crate) mod action;
 mod approve;
@@ -18,8 +19,10 @@ mod open;
 mod read;
 mod refuse;
 mod session;
+mod snapshot;
 mod staleness;
 mod standing;
+mod stop;
 mod test_connection;
 mod witness;
 
@@ -34,7 +37,7 @@ use writ_evidence::{
     statement::{self, Done, Says, Statement},
 };
 use writ_jail_link::{CellTask, Described, JailReply, JailRequest};
-use writ_model::{Digest, IsolationReport, RunId, RunnerId, UnixTime};
+use writ_model::{Digest, IsolationReport, RunId, RunnerId, TenantId, UnixTime};
 use writ_policy::Policies;
 
 use crate::{
@@ -59,6 +62,7 @@ pub struct Jail {
     isolation_digest: Digest,
     policies: Policies,
     charter: Option<CharterState>,
+    snapshots: snapshot::UnderWay,
     runs: BTreeMap<RunId, AcceptedRun>,
     proofs: BTreeMap<String, UnixTime>,
     issuer_keys: issuer_keys::KnownKeys,
@@ -108,6 +112,7 @@ impl Jail {
             isolation_digest: sha256(&report),
             policies: Policies::built_in().map_err(|_| StartError::Policies)?,
             charter: None,
+            snapshots: snapshot::UnderWay::default(),
             runs: BTreeMap::new(),
             proofs: BTreeMap::new(),
             issuer_keys: issuer_keys::KnownKeys::default(),
@@ -117,10 +122,17 @@ impl Jail {
     /// Answers a request, or says which cell to ask first.
     pub fn handle(&mut self, request: JailRequest, now: UnixTime) -> Handled {
         self.state.forget_expired(now);
+        if let Some(refusing) = self.stopped_for(&request) {
+            return Handled::Reply(Box::new(self.refuse(refusing, now)));
+        }
         let reply = match request {
             JailRequest::Describe => Ok(self.describe(now)),
             JailRequest::Join { ten, head } => self.join(ten, head, now),
-            JailRequest::Charter { entries } => self.fold(&entries),
+            JailRequest::Charter { entries } => self.fold(&entries, now),
+            JailRequest::TakeSnapshot { from } => self.take_snapshot(from),
+            JailRequest::ResumeCharter { digest, from, bytes } => {
+                self.resume_charter(digest, from, &bytes)
+            }
             JailRequest::Cosign { candidate } => self.cosign(&candidate, now),
             JailRequest::CosignPushed { candidate } => self.cosign_pushed(&candidate, now),
             JailRequest::MayReadCharter(read) => self.may_read_charter(&read, now),
@@ -161,6 +173,7 @@ impl Jail {
             JailRequest::ApproveRun(approve) => self.approve_run(&approve, now),
             JailRequest::MayReadApproval(read) => self.may_read(&read, read::What::Approval, now),
             JailRequest::MayRead(read) => self.may_read(&read, read::What::Output, now),
+            JailRequest::Shown { statement } => self.shown(&statement),
             JailRequest::Statements { after } => Ok(self.statements(after)),
         };
         let reply = reply.unwrap_or_else(|refusing| self.refuse(refusing, now));
@@ -174,6 +187,9 @@ impl Jail {
             isolation: self.isolation.clone(),
             ten: memory.anchor,
             head: memory.head.map(|(_, digest)| digest),
+            stopped: self.stopped().map(Refusing::unsaid),
+            charter_seq: self.charter.as_ref().map(CharterState::seq),
+            snapshots: memory.snapshots.clone(),
             statements: memory.statements.len() as u64,
             checkpoint_size: memory.tree.map_or(0, |(size, _)| size),
             attested_at: memory.attested_by_others,
@@ -251,17 +267,32 @@ impl Jail {
         &mut self,
         says: Says,
         now: UnixTime,
+        others: Vec<Record>,
+    ) -> Result<String, Refusing> {
+        if let Some(stopped) = self.stopped() {
+            return Err(stopped);
+        }
+        let charter = self.current_charter()?;
+        let under = (charter.ten(), charter.head());
+        self.sign(under, says, now, others)
+    }
+
+    /// The same under any head of a tenant's charter.
+    fn sign(
+        &mut self,
+        (ten, charter): (TenantId, Digest),
+        says: Says,
+        now: UnixTime,
         mut others: Vec<Record>,
     ) -> Result<String, Refusing> {
         let failed = |_| Refusing::unsigned("jail-state", "the jail cannot write its state file");
-        let charter = self.current_charter()?;
         let memory = self.state.memory();
         let statement = Statement {
             ver: 1,
-            ten: charter.ten(),
+            ten,
             seq: memory.statements.len() as u64 + 1,
             prev: memory.last_statement(),
-            charter: charter.head(),
+            charter,
             at: now,
             isolation: self.isolation_digest,
             says,

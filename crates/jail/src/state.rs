@@ -20,18 +20,20 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use writ_evidence::{
+    charter::RootFork,
     digest::sha256,
     standing::{Counter, CounterEvent},
     statement::{Done, Says, VerifiedStatement},
 };
+use writ_jail_link::SnapshotMark;
 use writ_model::{Digest, Principal, RunId, StandingName, StepId, TenantId, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::{approvals::Approvals, spent::Spent};
 
-/// The format that this program writes. Format 2 lacks what standing writs have fired; format 1 is that one
-/// without its name. What is in either is in this one.
-const FORMAT: u32 = 3;
+/// The format that this program writes. Format 3 lacks snapshots of the charter and what makes a jail stop, format 2 what standing writs have
+/// fired, too; format 1 is that one without its name. What is in any of them is in this one.
+const FORMAT: u32 = 4;
 
 /// One thing to remember.
 #[derive(Serialize, Deserialize)]
@@ -50,6 +52,19 @@ pub enum Record {
         /// The entry's digest.
         digest: Digest,
     },
+    /// The folded charter was written down; its bytes are the runner's to keep.
+    Snapshot(SnapshotMark),
+    /// What root keys signed, as it was folded: a second one of the same number is a fork.
+    Rooted {
+        /// The entry's number.
+        seq: u64,
+        /// The entry before.
+        prev: Digest,
+        /// The entry's digest.
+        digest: Digest,
+    },
+    /// The jail has stopped, for good.
+    Stopped(Stopped),
     /// A writ that was used, until it has expired anyway.
     Used {
         /// The writ's unique id.
@@ -99,6 +114,16 @@ pub enum Record {
     Statement(String),
 }
 
+/// Why a jail has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Stopped {
+    /// Root keys signed two changes of one number.
+    Forked(RootFork),
+    /// Its key has signed what it does not remember.
+    Outdated,
+}
+
 /// Somebody has signed something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +156,12 @@ pub struct Memory {
     pub anchor: Option<TenantId>,
     /// Newest charter head folded.
     pub head: Option<(u64, Digest)>,
+    /// The last two snapshots of the charter: the runner may not have the newest.
+    pub snapshots: Vec<SnapshotMark>,
+    /// What root keys signed, by number: the entry before and the entry.
+    pub rooted: BTreeMap<u64, (Digest, Digest)>,
+    /// Why the jail has stopped, if it has; the first reason stays.
+    pub stopped: Option<Stopped>,
     /// Used writs that have not expired.
     pub used: Spent,
     /// Actions begun and not resumed since.
@@ -301,6 +332,16 @@ impl Memory {
             Record::Anchor(ten) if self.anchor.is_none() => self.anchor = Some(ten),
             Record::Format(_) | Record::Key(_) | Record::Anchor(_) => return None,
             Record::Head { seq, digest } => self.head = Some((seq, digest)),
+            Record::Rooted { seq, prev, digest } => {
+                self.rooted.entry(seq).or_insert((prev, digest));
+            }
+            Record::Stopped(why) => {
+                self.stopped.get_or_insert(why);
+            }
+            Record::Snapshot(mark) => {
+                let newest_before = self.snapshots.pop();
+                self.snapshots = newest_before.into_iter().chain([mark]).collect();
+            }
             Record::Used { jti, until, by, attests } => {
                 self.used.note(&jti, until);
                 self.note_signer(by, attests);
@@ -333,7 +374,7 @@ impl Memory {
             return None;
         }
         match peeked.says {
-            Says::Refusal(_) => {}
+            Says::Refusal(_) | Says::Forked(_) => {}
             Says::Tested(tested) => {
                 self.answered.insert(tested.writ, number);
             }

@@ -14,6 +14,16 @@ pub const CHARTER_PUSH_MAX: usize = 1024 * 1024;
 pub const PACK_MAX: usize = 1024 * 1024;
 /// Largest message between runner, jail, cell and launcher: input, bundle and a pack together.
 pub const LINK_MESSAGE_MAX: usize = 8 * 1024 * 1024;
+/// Most entries of a charter in one message: so many are folded in a few tenths of a second.
+pub const CHARTER_PAGE: usize = 500;
+/// Bytes of charter entries in one message, unless one alone is longer: half of what the link takes.
+pub const CHARTER_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// After how many entries a folded charter is written down anew: as many are folded at each start.
+pub const SNAPSHOT_EVERY: u64 = 1000;
+/// Bytes of a charter's snapshot in one message; base64 makes a third more of them.
+pub const SNAPSHOT_PAGE: usize = 4 * 1024 * 1024;
+/// Longest snapshot of a charter: a hundred bytes for each of two million entries.
+pub const SNAPSHOT_MAX: usize = 256 * 1024 * 1024;
 /// Largest response body that a cell reads, after which the call fails.
 pub const RESPONSE_BODY_MAX: usize = 4 * 1024 * 1024;
 /// Largest output of one step.

@@ -258,7 +258,13 @@ fn paths(
         .filter(|binding| policies.contains(&format!("role-{}", binding.role.class())))
         .filter(|binding| match &binding.role {
             made @ Role::Custom(_) => charter.custom_role_holds(made, right.action()),
-            _ => true,
+            Role::Owner
+            | Role::Administrator
+            | Role::Builder
+            | Role::Operator
+            | Role::Approver
+            | Role::Viewer
+            | Role::Auditor => true,
         })
         .filter_map(|binding| {
             let place = match &binding.scope {

@@ -3,7 +3,7 @@
 //! The principal with the bindings it holds, and the resource with the bindings that count for it:
 //! a decision's cost does not grow with the tenant.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
@@ -13,7 +13,7 @@ use writ_model::{Actor, Role};
 
 use crate::{Circumstances, Right};
 
-type Attributes = HashMap<String, RestrictedExpression>;
+type Attributes = BTreeMap<String, RestrictedExpression>;
 
 /// A question in Cedar's terms.
 pub(crate) struct Question {
@@ -38,9 +38,11 @@ pub(crate) fn question(
     let user = uid("User", &actor.principal.to_string())?;
     let resource = uid(right.resource_type(), &right.resource())?;
     let about = user_attributes(charter, actor);
+    let asked = resource_attributes(charter, right)?;
     let mut entities = vec![
-        Entity::new(user.clone(), about, parents.iter().cloned().collect()).ok()?,
-        Entity::new(resource.clone(), resource_attributes(charter, right)?, [].into()).ok()?,
+        Entity::new(user.clone(), about.into_iter().collect(), parents.iter().cloned().collect())
+            .ok()?,
+        Entity::new(resource.clone(), asked.into_iter().collect(), [].into()).ok()?,
     ];
     entities.extend(parents.into_iter().map(|id| Entity::new_no_attrs(id, [].into())));
     let action = uid("Action", right.action())?;
@@ -57,7 +59,7 @@ fn user_attributes(charter: &CharterState, actor: Actor<'_>) -> Attributes {
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let groups = actor.groups.into_iter().flatten().map(|group| text(group));
     let listed = charter.groups_of(actor.principal).map(|group| text(group.as_str()));
-    HashMap::from([
+    BTreeMap::from([
         ("issuer".to_owned(), text(&actor.principal.iss)),
         ("subject".to_owned(), text(&actor.principal.sub)),
         ("groups".to_owned(), RestrictedExpression::new_set(groups)),
@@ -68,7 +70,7 @@ fn user_attributes(charter: &CharterState, actor: Actor<'_>) -> Attributes {
 /// What is asked for: its name, and for each role the bindings that count.
 fn resource_attributes(charter: &CharterState, right: &Right<'_>) -> Option<Attributes> {
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
-    let mut attributes = HashMap::from([("roles".to_owned(), roles(charter, right)?)]);
+    let mut attributes = BTreeMap::from([("roles".to_owned(), roles(charter, right)?)]);
     if let Some(workspace) = right.workspace() {
         match right.name() {
             Some(name) => {

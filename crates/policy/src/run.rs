@@ -140,8 +140,9 @@ impl Policies {
     }
 }
 
-fn of(who: &str, denied: Denied) -> Denied {
-    Denied { reason: format!("the {who}: {}", denied.reason), ..denied }
+fn of(who: &str, mut denied: Denied) -> Denied {
+    denied.reason = format!("the {who}: {}", denied.reason);
+    denied
 }
 
 /// Where it is known what people may do in a service itself, nobody does more of it through Writ.

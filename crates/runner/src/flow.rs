@@ -1,10 +1,11 @@
 //! What happens to a task that the control plane gives, from top to bottom.
 //!
-//! `take → charter | send charter | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
+//! `take → charter | send charter | shown | cosign | checkpoint | attestations | start | resume | cancel | approve | test`. The runner opens what was sealed to
 //! it and hands everything to the jail; it starts what the jail accepted and reports the rest.
 //!
 //! Invariants:
 //! * a run is journalled before its acceptance is reported, so none is lost;
+//! * a jail that has stopped is given nothing more: its statements are delivered, and its runs stay where they are;
 //! * tasks are done one after another; runs go on side by side in the engine, and tests of
 //!   connections beside them (`test_connection`).
 
@@ -28,29 +29,29 @@ use writ_jail_link::{
 use writ_model::{AutomationName, Digest, RunId, StepId};
 
 use crate::{
-    approvals,
-    charter_cache::CharterCacheError,
+    approvals, charter,
     jail_client::JailError,
-    push, test_connection,
+    push, report, test_connection,
     wiring::{Parts, RunnerError},
 };
 
 /// How long to wait after the control plane could not be reached.
 const RETRY: Duration = Duration::from_secs(2);
+/// What a jail says of a run that another jail accepted.
+const FOREIGN: &str = "acceptance-foreign";
+/// How often it is said that the jail has stopped.
+const SAY_AGAIN: Duration = Duration::from_mins(1);
 
 /// How long to wait after a page of entries that the control plane lacked.
 const PAGE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often a charter that is lost here is asked for before open runs are taken up.
-const FETCHES: u32 = 3;
-
-/// Brings the jail up to the charter that is kept here, then takes up every open run.
+/// Brings the jail up to the charter, then takes up every open run.
 pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
-    let entries = parts.charter.entries();
-    if !entries.is_empty() {
-        parts.jail.ask(JailRequest::Charter { entries }).await?;
+    charter::take_up(parts).await?;
+    if parts.jail.describe().await?.stopped.is_some() {
+        // Its statements are delivered; every run stays where it is.
+        return Ok(());
     }
-    fetch_what_is_lost(parts).await?;
     parts
         .engine
         .recover(async |open| {
@@ -60,6 +61,10 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
             };
             match parts.jail.ask(JailRequest::ReopenRun(Box::new(reopen))).await {
                 Ok(_) => Ok(()),
+                // Its jail is gone: this runner was restored, or enrolled anew.
+                Err(JailError::Refused(refused)) if refused.code == FOREIGN => {
+                    Err(Refusal::Held { code: refused.code, reason: refused.reason })
+                }
                 // A charter that is behind is on its way: that is no word about the run.
                 Err(JailError::Refused(refused)) if refused.code != "charter-behind" => {
                     Err(Refusal::Refused { code: refused.code, reason: refused.reason })
@@ -71,55 +76,25 @@ pub(crate) async fn take_up(parts: &Arc<Parts>) -> Result<(), RunnerError> {
     Ok(())
 }
 
-/// Fetches the charter as far as the jail has seen it, where the copy here was lost or damaged: until then the
-/// jail decides nothing, not even whether open runs go on.
-async fn fetch_what_is_lost(parts: &Arc<Parts>) -> Result<(), RunnerError> {
-    let route = format!("/v1/tenants/{}/runner/take", parts.ten);
-    for _ in 0..FETCHES {
-        let described = parts.jail.describe().await?;
-        let state = parts.charter.state();
-        let knows = |head| state.as_ref().is_some_and(|state| state.knows_head(head));
-        if described.head.is_none_or(knows) {
-            return Ok(());
-        }
-        tracing::info!("the charter here is older than the jail has seen; it is fetched");
-        let take = Take {
-            charter_seq: state.as_ref().map(|state| state.seq()),
-            checkpoint_size: described.checkpoint_size,
-            attested_at: described.attested_at,
-            testing: Vec::new(),
-        };
-        match parts.server.post::<_, RunnerTasks>(&route, &take).await {
-            // Every other task is given again.
-            Ok(RunnerTasks { tasks }) => {
-                for task in tasks {
-                    if let RunnerTask::Charter { entries } = task {
-                        fold(parts, entries).await;
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::warn!(code = error.code(), "the control plane does not answer");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
-    tracing::error!(
-        code = "charter-behind",
-        "the control plane serves no charter as new as the jail has seen"
-    );
-    Ok(())
-}
-
 /// Takes tasks and does them, for ever.
 pub(crate) async fn serve(parts: Arc<Parts>) {
     let route = format!("/v1/tenants/{}/runner/take", parts.ten);
     loop {
         let Ok(described) = parts.jail.describe().await else { return };
+        if let Some(Refused { code, reason, .. }) = described.stopped {
+            tracing::error!(
+                code,
+                reason,
+                "the jail has stopped: nothing runs, and nothing is witnessed"
+            );
+            tokio::time::sleep(SAY_AGAIN).await;
+            continue;
+        }
         let take = Take {
             charter_seq: parts.charter.state().map(|state| state.seq()),
             checkpoint_size: described.checkpoint_size,
             attested_at: described.attested_at,
+            statements: Some(described.statements),
             testing: parts.testing.writs(),
         };
         match parts.server.post::<_, RunnerTasks>(&route, &take).await {
@@ -140,7 +115,8 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
 
 async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
     match task {
-        RunnerTask::Charter { entries } => fold(parts, entries).await,
+        RunnerTask::Charter { entries } => charter::fold(parts, entries).await,
+        RunnerTask::Shown { statement } => report::show(parts, statement).await,
         RunnerTask::SendCharter { after } => {
             push::send_charter(parts, after);
             // One that takes none of it is not asked again and again.
@@ -159,69 +135,6 @@ async fn handle(parts: &Arc<Parts>, task: RunnerTask) {
             revoke_session(parts, RevokeSession { writ, idc, session: Some(*session) }).await;
         }
         RunnerTask::Approve { run, writ, idc } => approvals::answer(parts, run, writ, idc).await,
-    }
-}
-
-async fn fold(parts: &Parts, entries: Vec<UnverifiedEntry>) {
-    match fold_now(parts, &entries).await {
-        Ok(_) => {}
-        Err(Unfolded::Cache(error)) => {
-            let code = error.code();
-            tracing::error!(code, error = %error, "the control plane served a charter that does not fold");
-            tokio::time::sleep(RETRY).await;
-        }
-        Err(Unfolded::Jail(error)) => {
-            let code = error.code();
-            tracing::error!(code, error = %error, "the jail does not fold the charter");
-        }
-    }
-}
-
-/// Why entries were not folded.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfolded {
-    /// Not even here.
-    #[error(transparent)]
-    Cache(#[from] CharterCacheError),
-    /// Not by the jail.
-    #[error(transparent)]
-    Jail(#[from] JailError),
-}
-
-impl Unfolded {
-    pub(crate) fn code(&self) -> &str {
-        match self {
-            Self::Cache(error) => error.code(),
-            Self::Jail(error) => error.code(),
-        }
-    }
-
-    /// The rule, with everything behind it.
-    pub(crate) fn reason(&self) -> String {
-        if let Self::Jail(JailError::Refused(refused)) = self {
-            return refused.reason.clone();
-        }
-        let mut reason = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(inner) = source {
-            reason = format!("{reason}: {inner}");
-            source = inner.source();
-        }
-        reason
-    }
-}
-
-/// Folds entries here, then has the jail fold them; the jail's newest entry after that.
-pub(crate) async fn fold_now(
-    parts: &Parts,
-    entries: &[UnverifiedEntry],
-) -> Result<(u64, Digest), Unfolded> {
-    let _one_at_a_time = parts.folding.lock().await;
-    parts.charter.take(entries)?;
-    let entries = parts.charter.entries();
-    match parts.jail.ask(JailRequest::Charter { entries }).await? {
-        JailReply::Charter { seq, head } => Ok((seq, head)),
-        _ => Err(JailError::Unexpected.into()),
     }
 }
 
@@ -307,7 +220,7 @@ impl From<JailError> for StartFailure {
             JailError::TooLong => {
                 refused("order-too-long", "the order is longer than the link allows")
             }
-            JailError::Gone | JailError::Unexpected => Self::Later,
+            JailError::Gone | JailError::Unexpected | JailError::Stopped(_) => Self::Later,
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use writ_api::{Client, GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput, ReadWhat};
+use writ_api::{
+    Client, GatewayHeard, GatewayHello, GatewayReply, GatewayTake, Problem, ReadOutput, ReadWhat,
+};
 use writ_jail_link::{JailRequest, MayRead};
 use writ_model::RunId;
 
@@ -15,8 +17,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Serves the gateway's requests, for ever.
 pub(crate) async fn serve(parts: Arc<Parts>, gateway: Arc<Client>) {
     loop {
-        let hello = GatewayHello { entries: parts.charter.entries() };
-        if hello.entries.is_empty() || gateway.post_only("/link/hello", &hello).await.is_err() {
+        if !hello(&parts, &gateway).await {
             tokio::time::sleep(RETRY).await;
             continue;
         }
@@ -53,6 +54,24 @@ pub(crate) async fn serve(parts: Arc<Parts>, gateway: Arc<Client>) {
             }
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Brings the gateway what it lacks of the charter; whether it has all of it then.
+async fn hello(parts: &Parts, gateway: &Client) -> bool {
+    let mut next = 0;
+    loop {
+        let Ok(entries) = parts.charter.page(next) else { return false };
+        let Some(newest) = parts.charter.state().map(|state| state.seq()) else { return false };
+        let brought = next + entries.len() as u64;
+        match gateway.post::<_, GatewayHeard>("/link/hello", &GatewayHello { entries }).await {
+            Ok(heard) if heard.next > newest => return true,
+            // One that does not go on is no use to anybody.
+            Ok(heard) if heard.next > next => next = heard.next,
+            // It learns this runner's key from an entry that comes later.
+            Err(error) if error.code() == "not-enrolled" && brought <= newest => next = brought,
+            Ok(_) | Err(_) => return false,
+        }
     }
 }
 

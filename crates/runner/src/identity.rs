@@ -98,6 +98,30 @@ impl Identity {
         Ok(Self { stored, path: path.to_owned() })
     }
 
+    /// Takes another id and other keys, for a jail that is new: the charter enrolls neither twice. What wraps the
+    /// journal's keys stays.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]: the one before stays.
+    pub fn renew(&mut self) -> Result<(), IdentityError> {
+        let failed = |source| IdentityError::File { path: self.path.clone(), source };
+        let renewed = Stored { storage_key: self.stored.storage_key.clone(), ..fresh()? };
+        let text = serde_json::to_vec(&renewed).map_err(io::Error::from).map_err(failed)?;
+        let (text, next) = (Zeroizing::new(text), self.path.with_extension("next"));
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&next)
+            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&next, &self.path))
+            .map_err(failed)?;
+        self.stored = renewed;
+        Ok(())
+    }
+
     /// The runner's id.
     #[must_use]
     pub const fn id(&self) -> RunnerId {

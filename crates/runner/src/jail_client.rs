@@ -22,6 +22,9 @@ pub enum JailError {
     /// The jail refused.
     #[error("the jail refused")]
     Refused(#[source] Refused),
+    /// The jail has stopped for good, and says nothing of what was asked.
+    #[error("the jail has stopped")]
+    Stopped(#[source] Refused),
     /// The jail has ended.
     #[error("the jail has ended; see its log, or run `writ doctor`")]
     Gone,
@@ -38,7 +41,7 @@ impl JailError {
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::Refused(refused) => &refused.code,
+            Self::Refused(refused) | Self::Stopped(refused) => &refused.code,
             Self::Gone | Self::Unexpected => "jail-gone",
             Self::TooLong => "order-too-long",
         }
@@ -92,6 +95,7 @@ impl JailClient {
         })
         .map_err(|_| JailError::Gone)?;
         match receiver.await {
+            Ok(JailReply::Refused(refused)) if refused.stopped => Err(JailError::Stopped(refused)),
             Ok(JailReply::Refused(refused)) => Err(JailError::Refused(refused)),
             Ok(reply) => Ok(reply),
             Err(_) => Err(JailError::Gone),

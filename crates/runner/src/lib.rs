@@ -9,6 +9,7 @@
 
 mod approvals;
 mod broker;
+mod charter;
 mod charter_cache;
 mod clock;
 mod content;

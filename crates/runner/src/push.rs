@@ -24,8 +24,8 @@ use writ_evidence::charter::{EntryError, FoldError, UnverifiedEntry};
 use writ_jail_link::{JailReply, JailRequest, MayReadCharter, Refused};
 
 use crate::{
+    charter::{Unfolded, fold_now},
     charter_cache::CharterCacheError,
-    flow::{Unfolded, fold_now},
     jail_client::JailError,
     wiring::Parts,
 };
@@ -122,6 +122,7 @@ async fn signed_before(
             code: "charter-not-next".to_owned(),
             reason: "the witness had cosigned another change, which is an entry now".to_owned(),
             statement: None,
+            stopped: false,
         })
         .into()),
         cosigned @ Pushed::Cosigned { .. } => Ok(cosigned),
@@ -218,9 +219,15 @@ pub(crate) async fn read(parts: &Parts, read: ReadCharter) -> Result<String, Pro
 /// Entries from this number on, up to a page.
 fn page(parts: &Parts, from: u64) -> Vec<UnverifiedEntry> {
     let mut bytes = 0_usize;
-    parts.charter.entries_from(from, |entry| {
+    let entries = parts.charter.page(from).unwrap_or_else(|error| {
+        tracing::error!(code = error.code(), error = %error, "the charter can't be read");
+        Vec::new()
+    });
+    let mut fits = |entry: &UnverifiedEntry| {
         let first = bytes == 0;
         bytes = bytes.saturating_add(serde_json::to_vec(entry).map_or(0, |text| text.len()));
         first || bytes <= PAGE_BYTES
-    })
+    };
+    let fitting = entries.iter().map(&mut fits).take_while(|fits| *fits).count();
+    entries.into_iter().take(fitting).collect()
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use writ_api::{RunnerReport, RunnerReports, StatusReport};
+use writ_api::{CallError, Problem, RunnerReport, RunnerReports, StatusReport};
 use writ_jail_link::{JailReply, JailRequest};
 
 use crate::wiring::Parts;
@@ -69,6 +69,14 @@ pub(crate) async fn serve(parts: Arc<Parts>) {
     }
 }
 
+/// Shows the jail a statement by its key that the control plane has kept. One that it does not remember stops it.
+pub(crate) async fn show(parts: &Parts, statement: String) {
+    if let Err(error) = parts.jail.ask(JailRequest::Shown { statement }).await {
+        let code = error.code();
+        tracing::error!(code, error = %error, "the control plane holds another statement by the jail's key");
+    }
+}
+
 enum Delivered {
     More,
     All,
@@ -104,6 +112,9 @@ async fn deliver(parts: &Parts, newest_statement: &mut u64) -> Delivered {
             // It lacks what it has taken before: it was restored, or it has thrown something away. It is told all
             // of it again, and passes over what it has.
             *newest_statement = 0;
+        }
+        if let CallError::Problem(Problem { statement: Some(statement), .. }) = error {
+            show(parts, statement).await;
         }
         return Delivered::Failed;
     }

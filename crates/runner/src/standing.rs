@@ -209,6 +209,7 @@ impl From<JailError> for NotFired {
                 code: "order-too-long".to_owned(),
                 reason: "the order is longer than the link allows".to_owned(),
             },
+            JailError::Stopped(refused) => Self::Later(refused.code),
             JailError::Gone | JailError::Unexpected => later("jail-gone"),
         }
     }

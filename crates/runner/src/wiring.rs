@@ -67,6 +67,11 @@ pub enum RunnerError {
     /// The jail refused or ended.
     #[error("the jail is not usable")]
     Jail(#[from] JailError),
+    /// A runner is to be enrolled anew, and its jail has joined a tenant.
+    #[error(
+        "the jail has joined a tenant: move its `state` file away first, or leave `--anew` out"
+    )]
+    JailInUse,
     /// The charter can't be kept.
     #[error("the charter is not usable")]
     Charter(#[from] CharterCacheError),
@@ -127,7 +132,7 @@ fn data_folder(config: &Config) -> Result<(), RunnerError> {
         .map_err(|source| RunnerError::Data { path: config.data.clone(), source })
 }
 
-/// Asks the jail who it is, for a charter that is to enroll this runner.
+/// Asks the jail who it is, for a charter that is to enroll this runner; `anew`, with another id and other keys.
 ///
 /// # Errors
 ///
@@ -135,10 +140,11 @@ fn data_folder(config: &Config) -> Result<(), RunnerError> {
 pub async fn enrollment(
     data: &std::path::Path,
     jail: &Launch,
+    anew: bool,
 ) -> Result<RunnerEnrollment, RunnerError> {
     std::fs::create_dir_all(data)
         .map_err(|source| RunnerError::Data { path: data.to_owned(), source })?;
-    let identity = Identity::load_or_create(&data.join("runner-keys.json"))?;
+    let mut identity = Identity::load_or_create(&data.join("runner-keys.json"))?;
     let (channel, _cells, child) = tokio::task::block_in_place(|| launch_jail(jail))?;
     let client = JailClient::new(channel);
     let described = client.describe().await;
@@ -147,7 +153,15 @@ pub async fn enrollment(
         tokio::task::block_in_place(|| child.wait())
             .map_err(|source| LaunchError::Spawn { path: jail.executable.clone(), source })?;
     }
-    Ok(identity.enrollment(described?.jail_key)?)
+    let described = described?;
+    if anew {
+        // The keys of a runner that works are not thrown away.
+        if described.ten.is_some() {
+            return Err(RunnerError::JailInUse);
+        }
+        identity.renew()?;
+    }
+    Ok(identity.enrollment(described.jail_key)?)
 }
 
 /// Runs until `stop` resolves, or the jail or a launcher ends.
@@ -207,13 +221,15 @@ async fn build(
     let identity = Identity::load_or_create(&config.data.join("runner-keys.json"))?;
     let jail = Arc::new(JailClient::new(jail));
     let described = jail.describe().await?;
+    let snapshots = described.snapshots;
     let IsolationReport { mode, uid_shared, .. } = described.isolation;
     tracing::info!(isolation = %mode, uid_shared, "jail started");
     jail.ask(JailRequest::Join { ten: config.ten, head: config.head }).await?;
     let server = Arc::new(client(&config.server_url, &identity, config.ca.as_deref())?);
     let policies = Policies::built_in().map_err(RunnerError::Policies)?;
     let charter =
-        Arc::new(CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies)?);
+        CharterCache::open(&config.data.join("charter.jsonl"), config.ten, policies, &snapshots)?;
+    let charter = Arc::new(charter);
     let content =
         Arc::new(ContentCache::new(config.data.join("content"), Arc::clone(&server), config.ten));
     let news = Arc::new(Notify::new());

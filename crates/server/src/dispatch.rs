@@ -119,6 +119,9 @@ pub(crate) async fn take(
     take: &Take,
 ) -> Result<Vec<RunnerTask>, StoreError> {
     let deadline = tokio::time::Instant::now() + HOLD;
+    if let Some(statement) = not_remembered(tenant, runner, take)? {
+        return Ok(vec![RunnerTask::Shown { statement }]);
+    }
     loop {
         let woken = tenant.work.notified();
         let tasks = due(tenant, runner, take)?;
@@ -129,6 +132,22 @@ pub(crate) async fn take(
             return Ok(Vec::new());
         }
     }
+}
+
+/// The newest statement of the runner's jail, if the jail says that it has made fewer: its state was restored, or
+/// another jail has its key, and it stops once it has seen it.
+fn not_remembered(
+    tenant: &Tenant,
+    runner: RunnerId,
+    take: &Take,
+) -> Result<Option<String>, StoreError> {
+    let charter = tenant.charter();
+    let (Some(made), Some(enrolled)) = (take.statements, charter.runner(runner)) else {
+        return Ok(None);
+    };
+    let jail = enrolled.jail_key.thumbprint();
+    let newest = tenant.store.newest_statement(jail)?;
+    if newest <= made { Ok(None) } else { tenant.store.statement(jail, newest) }
 }
 
 /// What is due, in the order in which it should be done: the charter first, since everything

@@ -19,6 +19,7 @@ use writ_evidence::{
     audit::{DecisionNote, WritRecord},
     charter::UnverifiedEntry,
     checkpoint,
+    digest::sha256,
     idc::{UnverifiedIdc, VerifiedIdc},
     issuer::TokenKeys,
     statement::{Says, VerifiedStatement},
@@ -368,11 +369,25 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
     let jail = enrolled.jail_key.thumbprint();
     let newest = tenant.store.newest_statement(jail).map_err(stored)?;
     let seq = verified.statement().seq;
+    if seq > newest + 1 {
+        return Err(Problem::new(409, "statement-gap", format!("expected number {}", newest + 1)));
+    }
+    // What was kept of the same number, or of the one before, which the statement names.
+    let before = if seq > newest { newest } else { seq };
+    let kept = tenant.store.statement(jail, before).map_err(stored)?;
+    let goes_on = match &kept {
+        Some(kept) if seq > newest => verified.statement().prev == Some(sha256(kept.as_bytes())),
+        Some(kept) => kept == compact,
+        None => verified.statement().prev.is_none(),
+    };
+    if !goes_on {
+        let code = "statement-conflict";
+        tracing::error!(code, runner.id = %runner, seq, "two jails sign with one key");
+        let cause = format!("another statement {before} of this jail is kept");
+        return Err(Problem { statement: kept, ..Problem::new(409, code, cause) });
+    }
     if seq <= newest {
         return Ok(());
-    }
-    if seq != newest + 1 {
-        return Err(Problem::new(409, "statement-gap", format!("expected number {}", newest + 1)));
     }
     tenant.store.put_statement(jail, &verified, compact).map_err(stored)?;
     test_connection::take_answer(tenant, &verified, compact)?;
@@ -393,6 +408,12 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
         }
         Says::Refusal(refusal) => {
             tracing::info!(code = refusal.code, reason = refusal.reason, "refused by the jail");
+            Ok(())
+        }
+        Says::Forked(forked) => {
+            let seq = forked.fork.seq;
+            let code = "jail-frozen";
+            tracing::error!(code, runner.id = %runner, seq, "root keys signed two changes of one number");
             Ok(())
         }
         Says::Receipt(_) | Says::Tested(_) | Says::Revoked(_) => Ok(()),

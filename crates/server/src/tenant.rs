@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use writ_evidence::charter::{CharterState, FoldError, UnverifiedEntry};
-use writ_model::TenantId;
+use writ_model::{TenantId, limits::SNAPSHOT_EVERY};
 use writ_policy::Policies;
 
 use crate::{
@@ -52,10 +52,12 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    /// Opens a database and folds its charter anew: nothing is believed because it is stored.
+    /// Opens a database and folds its charter, from where it was last written down: what is stored is believed as far
+    /// as this server's own database is.
     pub(crate) fn open(path: &Path, policies: Arc<Policies>) -> Result<Self, OpenError> {
         let store = Store::open(path)?;
-        let mut state: Option<CharterState> = None;
+        let mut state: Option<CharterState> = store.folded()?;
+        let kept = state.as_ref().map(CharterState::seq);
         loop {
             let from = state.as_ref().map_or(0, |charter| charter.seq() + 1);
             let page = store.entries(from)?;
@@ -72,6 +74,9 @@ impl Tenant {
             }
         }
         let charter = state.ok_or(OpenError::Empty)?;
+        if charter.seq() >= kept.unwrap_or(0).saturating_add(SNAPSHOT_EVERY) {
+            store.put_folded(&charter)?;
+        }
         Ok(Self {
             id: charter.ten(),
             sessions: Sessions::open(&store)?,
@@ -104,6 +109,9 @@ impl Tenant {
         let mut next = (*self.charter()).clone();
         next.append(entry, &*self.policies)?;
         self.store.append_entry(next.seq(), entry)?;
+        if next.seq().is_multiple_of(SNAPSHOT_EVERY) {
+            self.store.put_folded(&next)?;
+        }
         let next = Arc::new(next);
         *self.charter.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
         Ok(next)

@@ -146,7 +146,7 @@ pub const ALL: [(&str, Forbids); 17] = [
         },
     ),
     (
-        r#"forbid (principal, action, resource) when { context has login && context.login.workload };"#,
+        "forbid (principal, action, resource) when { context has login && context.login.workload };",
         |asked| asked.signed_in(|login| login.is_workload),
     ),
     (

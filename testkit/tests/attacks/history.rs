@@ -261,15 +261,6 @@ fn rewritten() -> Vec<Attack> {
             },
         },
         Attack {
-            id: "history-two-root-entries",
-            source: "DESIGN §3.3: two root-class changes at one number are a fork, and everything stops",
-            what: "Root keys have signed two changes of one number; a restarted runner is served the other one.",
-            code: "charter-fork",
-            rule: "a charter that lacks a head which this jail has seen is another charter, however long it is",
-            evidence: Evidence::Log,
-            run: two_root_entries,
-        },
-        Attack {
             id: "history-another-tenant",
             source: FORK,
             what: "A running runner is given entry 0 of another tenant.",
@@ -282,38 +273,6 @@ fn rewritten() -> Vec<Attack> {
             },
         },
     ]
-}
-
-fn two_root_entries(setting: &mut Setting) -> Result<Shown> {
-    let next = Next::of(setting)?;
-    let roots = [&setting.roots[0], &setting.roots[1]];
-    let one = next.rooted(same_witness(setting), &roots)?;
-    // The same change, spelled otherwise, is another entry.
-    let body = one.body_text().replacen("\"threshold\":1", "\"threshold\": 1", 1);
-    let random = SystemRandom::new();
-    let signatures = roots
-        .iter()
-        .map(|root| charter::sign_root(&body, root, &random))
-        .collect::<Result<_, _>>()?;
-    let other = UnverifiedEntry::Roots { body, signatures };
-    ensure!(one.digest() != other.digest(), "there is one entry only");
-    let number = setting.chain()?.len();
-    setting.append(&one)?;
-    setting.relay.plot(served(move |entries| {
-        let first = entries.first().and_then(|entry| entry.body().ok()).map_or(0, |body| body.seq);
-        let at = usize::try_from(first).ok().and_then(|first| number.checked_sub(first));
-        if let Some(entry) = at.and_then(|at| entries.get_mut(at)) {
-            *entry = other.clone();
-        }
-    }));
-    let from = setting.runner_log()?.len();
-    setting.restart_runner(lost_charter)?;
-    let code = setting.log_code(from)?;
-    setting.behave();
-    // Its copy is the other charter now: an operator removes it.
-    setting.restart_runner(lost_charter)?;
-    setting.caught_up()?;
-    Ok(Shown::refused(code, Evidence::Log))
 }
 
 fn to_newcomers() -> Vec<Attack> {

@@ -33,6 +33,7 @@ mod reads;
 mod rights;
 mod sessions;
 mod standing;
+mod stops;
 mod switches;
 mod writs;
 
@@ -72,6 +73,7 @@ fn themes() -> Vec<Theme> {
         charter::theme(),
         rights::theme(),
         history::theme(),
+        stops::theme(),
         approvals::theme(),
         switches::theme(),
         push::theme(),

@@ -17,7 +17,7 @@ use writ_testkit::{
 
 use crate::{
     ASKED_AT,
-    changes::{self, ACCOUNTS, CONNECTIONS, POLICIES, ROLES, parsed, people},
+    changes::{self, ACCOUNTS, CONNECTIONS, POLICIES, ROLES, WORKSPACES, parsed, people},
     dice::Dice,
     world::World,
 };
@@ -174,7 +174,11 @@ pub(crate) fn settling(dice: &mut Dice, world: &World) -> Vec<Change> {
 pub(crate) fn elevated(dice: &mut Dice) -> Change {
     let role = if dice.one_in(2) { Role::Administrator } else { Role::Custom(parsed(ROLES[0])) };
     let until = UnixTime(ASKED_AT.0 + 1 + u64::try_from(dice.below(2)).unwrap() * 3600);
-    let scope = if dice.one_in(2) { Scope::Tenant } else { changes::scope(dice) };
+    let scope = match dice.below(4) {
+        0 | 1 => Scope::Tenant,
+        // A settled tenant has the first two workspaces.
+        other => Scope::Workspace(parsed(WORKSPACES[other - 2])),
+    };
     Change::ElevationGrant(Elevation {
         principal: dice.pick(&people()[1..]).clone(),
         role,

@@ -1,4 +1,4 @@
-//! Folding is the same in any grouping: one by one, in pages, in overlapping runs, after a restart.
+//! Folding is the same in any grouping: one by one, in pages, in overlapping runs, after a restart, from a snapshot.
 //!
 //! In: the entries of a random history, through JSON as each party gets them. Out: one state, the same to
 //! its last member. The ways are those of the parties: the control plane copies the state and appends, the
@@ -13,6 +13,7 @@ use writ_evidence::{
     audit::{self, AuditRecord, RecordKind},
     charter::{CharterState, UnverifiedEntry},
     checkpoint::CheckpointClaims,
+    digest::sha256,
     merkle,
 };
 use writ_jail_link::JailRequest;
@@ -93,6 +94,24 @@ impl Folding<'_> {
         state.unwrap()
     }
 
+    /// Whoever starts from what was written down: the snapshot's state, and then what came after it.
+    fn by_snapshots(&self, dice: &mut Dice) -> CharterState {
+        let mut state: Option<CharterState> = None;
+        for entry in self.entries {
+            if let Some(folded) = &state
+                && dice.one_in(4)
+            {
+                let bytes = folded.snapshot();
+                let resumed = CharterState::resume(&bytes, sha256(&bytes)).unwrap();
+                assert_eq!(resumed, *folded);
+                assert_eq!(resumed.snapshot(), bytes);
+                state = Some(resumed);
+            }
+            self.append(&mut state, entry);
+        }
+        state.unwrap()
+    }
+
     /// `writ audit verify`, which says its head; `None` where no witness is left that signs a checkpoint.
     fn audited(&self, played: &Played) -> Option<writ_model::Digest> {
         let witness = played.model.cosigners(0).next()?;
@@ -134,6 +153,7 @@ fn play(stage: &Stage, seed: u64) -> Result<usize, String> {
         ("in pages", folding.in_pages(&mut dice)),
         ("in overlapping runs", folding.in_overlapping_runs(&mut dice)),
         ("by copies", folding.by_copies(&mut dice)),
+        ("from snapshots", folding.by_snapshots(&mut dice)),
     ];
     for (way, state) in ways {
         if state != played.real {
@@ -153,7 +173,7 @@ fn folding_is_the_same_in_any_grouping() {
     let entries: Vec<usize> = on_threads(&seeds, play);
 
     println!(
-        "{} histories of {} entries, each folded in five ways, in {:.1?}",
+        "{} histories of {} entries, each folded in six ways, in {:.1?}",
         entries.len(),
         entries.iter().sum::<usize>(),
         began.elapsed(),

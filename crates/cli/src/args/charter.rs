@@ -144,6 +144,12 @@ pub(crate) enum RunnersCommand {
     Enroll {
         /// The enrollment request.
         file: PathBuf,
+        /// A root key that signs it instead of you: where the witness is lost, nobody else can.
+        #[arg(long = "root-key")]
+        root_keys: Vec<PathBuf>,
+        /// Write the change to this file instead, for root keys that sign elsewhere.
+        #[arg(long, conflicts_with = "root_keys", value_name = "FILE")]
+        propose: Option<PathBuf>,
     },
     /// End a runner's enrollment for good.
     Retire {

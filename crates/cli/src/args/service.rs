@@ -91,6 +91,9 @@ pub(crate) struct RunnerArgs {
     /// Make the keys, write the enrollment request to this file, and end.
     #[arg(long, conflicts_with_all = ["join", "tenant"])]
     pub(crate) enroll: Option<PathBuf>,
+    /// Enroll under another id and with other keys: for a runner whose jail's state is lost or has stopped.
+    #[arg(long, requires = "enroll")]
+    pub(crate) anew: bool,
     /// What to start from, as `writ init` wrote it: tenant, head and origins.
     #[arg(long)]
     pub(crate) join: Option<PathBuf>,

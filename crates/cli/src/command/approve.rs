@@ -131,6 +131,7 @@ fn verify(tenant: &Tenant, run: RunId, shown: &ShownApproval) -> Result<Question
         | Says::Acceptance(_)
         | Says::Refusal(_)
         | Says::Tested(_)
+        | Says::Forked(_)
         | Says::Revoked(_) => None,
     };
     let asked = asked.ok_or_else(|| forged("the jail's statement is about something else"))?;
@@ -196,7 +197,13 @@ async fn await_word(tenant: &Tenant, run: RunId, writ: Digest) -> Result<(), Fai
                     }
                     _ => {}
                 },
-                Ok(Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_) | Says::Revoked(_))
+                Ok(
+                    Says::Acceptance(_)
+                    | Says::Refusal(_)
+                    | Says::Tested(_)
+                    | Says::Forked(_)
+                    | Says::Revoked(_),
+                )
                 | Err(_) => {}
             }
         }

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use serde::de::DeserializeOwned;
 use writ_api::AuditPage;
-use writ_evidence::audit::{self, AuditRecord, Behind, Known};
+use writ_evidence::{
+    audit::{self, AuditRecord, Behind, ForkSeen, Known},
+    charter::RootFork,
+};
 use writ_policy::Policies;
 
 use super::Context;
@@ -101,6 +104,12 @@ fn verify(context: &Context, folder: &Path, with: &VerifyArgs) -> Result<(), Fai
     for Behind { index, entry, by_s } in &summary.behind {
         output::line(format!(
             "  record {index} was decided {by_s} s after charter entry {entry}, which its jail had not been shown"
+        ))?;
+    }
+    for ForkSeen { index, fork: RootFork { seq, first, second, .. }, proven } in &summary.forks {
+        let word = if *proven { "signatures included" } else { "by the jail's word" };
+        output::line(format!(
+            "  FORK: record {index} says ({word}) that root keys signed two changes as entry {seq}, {first} and {second}"
         ))?;
     }
     output::line(format!("charter head {}", summary.charter))

@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, command: CharterCommand) -> Result<()
 async fn log(context: &Context) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     let mut rows = Vec::new();
-    for entry in &tenant.entries {
+    for entry in &tenant.entries().await? {
         let body = entry
             .body()
             .map_err(|error| Failure::because(error.code(), "an entry is malformed", &error))?;
@@ -96,7 +96,8 @@ fn signers(entry: &UnverifiedEntry) -> Vec<String> {
 
 async fn show(context: &Context, seq: u64) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
-    let found = usize::try_from(seq).ok().and_then(|at| tenant.entries.get(at));
+    let entries = tenant.entries().await?;
+    let found = usize::try_from(seq).ok().and_then(|at| entries.get(at));
     let entry = found.ok_or_else(|| {
         Failure::new("charter-entry", format!("there is no entry {seq}"))
             .with_remedy(format!("the newest is {}", tenant.charter.seq()))
@@ -122,8 +123,9 @@ async fn show(context: &Context, seq: u64) -> Result<(), Failure> {
 
 async fn export(context: &Context, file: &Path) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
+    let entries = tenant.entries().await?;
     let mut text = String::new();
-    for entry in &tenant.entries {
+    for entry in &entries {
         let line = serde_json::to_string(entry)
             .map_err(|error| Failure::because("charter", "cannot write an entry", &error))?;
         text.push_str(&line);
@@ -132,7 +134,7 @@ async fn export(context: &Context, file: &Path) -> Result<(), Failure> {
     fs::write(file, text).map_err(|error| {
         Failure::because("charter", &format!("cannot write `{}`", file.display()), &error)
     })?;
-    output::say(format!("{} entries in `{}`", tenant.entries.len(), file.display()));
+    output::say(format!("{} entries in `{}`", entries.len(), file.display()));
     Ok(())
 }
 

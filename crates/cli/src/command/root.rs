@@ -11,7 +11,7 @@ use writ_evidence::{
 
 use super::Context;
 use crate::{
-    args::{RootCommand, RunnersCommand, WitnessCommand},
+    args::{RootCommand, RootSigning, RunnersCommand, WitnessCommand},
     dev::write_secret,
     failure::Failure,
     join_file, output, proposal, sign,
@@ -79,9 +79,13 @@ pub(super) async fn witness(context: &Context, command: WitnessCommand) -> Resul
 pub(super) async fn runners(context: &Context, command: RunnersCommand) -> Result<(), Failure> {
     let tenant = context.tenant().await?;
     match command {
-        RunnersCommand::Enroll { file } => {
+        RunnersCommand::Enroll { file, root_keys, propose } => {
             let runner: RunnerEnrollment = join_file::read(&file)?;
-            sign::change(&tenant, Change::RunnerEnroll(Box::new(runner))).await.map(drop)
+            let change = Change::RunnerEnroll(Box::new(runner));
+            if root_keys.is_empty() && propose.is_none() {
+                return sign::change(&tenant, change).await.map(drop);
+            }
+            proposal::root_change(&tenant, change, &RootSigning { root_keys, propose }).await
         }
         RunnersCommand::Retire { runner } => {
             sign::change(&tenant, Change::RunnerRetire(runner)).await.map(drop)

@@ -222,7 +222,11 @@ fn failed_call(tenant: &Tenant, status: &RunStatus) -> String {
         let said: Statement = UnverifiedJws::parse(compact).and_then(|jws| jws.peek()).ok()?;
         match said.says {
             Says::Receipt(receipt) => Some(receipt.done),
-            Says::Acceptance(_) | Says::Refusal(_) | Says::Tested(_) | Says::Revoked(_) => None,
+            Says::Acceptance(_)
+            | Says::Refusal(_)
+            | Says::Tested(_)
+            | Says::Forked(_)
+            | Says::Revoked(_) => None,
         }
     });
     for done in receipts {
@@ -279,6 +283,9 @@ fn say(says: &Says) -> String {
             format!("accepted: {}", acceptance.decision.because.join("; "))
         }
         Says::Refusal(refusal) => format!("refused: {}: {}", refusal.code, refusal.reason),
+        Says::Forked(forked) => {
+            format!("stopped: root keys signed two changes as entry {}", forked.fork.seq)
+        }
         Says::Tested(tested) => {
             format!(
                 "{} tested by {}: {:?}",

@@ -102,7 +102,7 @@ pub(super) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     let launch =
         writ_runner::Launch { executable: jail_executable()?, jail: jail_place(&args)?, degraded };
     if let Some(path) = &args.enroll {
-        return enroll(path, &args.data, &launch).await;
+        return enroll(path, &args.data, &launch, args.anew).await;
     }
     let config = match &args.join {
         Some(path) => {
@@ -153,8 +153,13 @@ fn jail_place(args: &RunnerArgs) -> Result<JailPlace, Failure> {
 }
 
 /// Makes the keys of runner and jail and writes what the charter is asked to enroll.
-async fn enroll(path: &Path, data: &Path, launch: &writ_runner::Launch) -> Result<(), Failure> {
-    let request = writ_runner::enrollment(data, launch).await.map_err(|error| {
+async fn enroll(
+    path: &Path,
+    data: &Path,
+    launch: &writ_runner::Launch,
+    anew: bool,
+) -> Result<(), Failure> {
+    let request = writ_runner::enrollment(data, launch, anew).await.map_err(|error| {
         Failure::because("jail", "the jail did not start", &error)
             .with_remedy("run `writ doctor` for what is missing")
     })?;

@@ -94,7 +94,7 @@ async fn genesis(folder: &Path, issuer_url: &str, degraded: bool) -> Result<Gene
         degraded,
     };
     let runner =
-        writ_runner::enrollment(&folder.join("runner"), &launch).await.map_err(|error| {
+        writ_runner::enrollment(&folder.join("runner"), &launch, false).await.map_err(|error| {
             Failure::because("jail", "the jail did not start", &error)
                 .with_remedy("run `writ doctor`; for development, `writ dev --isolation degraded`")
         })?;

@@ -1,7 +1,8 @@
 //! The start: every open run is taken up again, once its jail has agreed.
 //!
-//! Invariants: a run that may not go on has faulted with the refusal's code; one whose own rows do
-//! not open has faulted as damaged and holds up no other; while nobody answers, nothing changes.
+//! Invariants: a run that may not go on has faulted with the refusal's code; one that another jail accepted is
+//! suspended, and not begun; one whose own rows do not open has faulted as damaged and holds up no other; while
+//! nobody answers, nothing changes.
 
 use writ_evidence::digest::RunKey;
 use writ_model::RunId;
@@ -40,6 +41,10 @@ impl<P: Perform> Engine<P> {
             };
             match (reopen(&open).await, ended) {
                 (Ok(()), _) => self.drive(run),
+                (Err(Refusal::Held { code, reason }), _) => {
+                    tracing::warn!(run.id = %run, code, reason, "the run stays suspended");
+                    self.end(run, RunStatus::held(code)).await?;
+                }
                 (Err(Refusal::Unavailable), _) => return Err(EngineError::Unavailable(run)),
                 // The jail has closed it: what is written is how it ended.
                 (Err(Refusal::Refused { code, .. }), Some(ended)) if code == CLOSED => {
@@ -68,6 +73,7 @@ impl<P: Perform> Engine<P> {
         Ok(Some((OpenRun { id: run, acceptance: row.acceptance, run_key }, ended)))
     }
 
+    /// Moves a run that nobody drives.
     async fn end(&self, run: RunId, status: RunStatus) -> Result<(), JournalError> {
         self.shared.journal.move_to(run, status).await
     }

@@ -81,7 +81,8 @@ impl Journal {
     pub(crate) fn suspended(&self) -> Result<Vec<Suspended>, JournalError> {
         let reader = self.reader();
         let mut statement = reader.prepare_cached(
-            "SELECT id, step, attempt FROM run WHERE phase = 'suspended' ORDER BY id",
+            "SELECT id, step, attempt FROM run
+             WHERE phase = 'suspended' AND step IS NOT NULL ORDER BY id",
         )?;
         statement
             .query_map([], |row| {

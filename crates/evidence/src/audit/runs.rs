@@ -38,7 +38,7 @@ impl Runs {
     /// Whether a jail's statement goes with those before it.
     pub(super) fn follow(&mut self, says: &Says, jail: Digest) -> Result<(), &'static str> {
         match says {
-            Says::Refusal(_) => Ok(()),
+            Says::Refusal(_) | Says::Forked(_) => Ok(()),
             Says::Tested(tested) => {
                 self.known(tested.writ, "a connection was tested by a writ that the log lacks")
             }

@@ -118,6 +118,13 @@ impl Change {
         }
     }
 
+    /// Whether root keys may sign it: what is theirs alone, and a runner's enrollment, which nobody else could bring into
+    /// a tenant whose witness is lost.
+    #[must_use]
+    pub const fn may_be_rooted(&self) -> bool {
+        self.is_root_class() || matches!(self, Self::RunnerEnroll(_))
+    }
+
     /// The kind, as written.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

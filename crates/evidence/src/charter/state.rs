@@ -2,18 +2,22 @@
 //!
 //! [`CharterState::found`] takes entry 0, [`CharterState::append`] each later one,
 //! [`CharterState::admit`] judges a candidate as a witness does. A state can't be deserialised:
-//! whoever wants one folds the entries.
+//! whoever wants one folds the entries, or takes up the very bytes that it made of one before (`snapshot`).
 //!
 //! Read: here what is asked of an entry, in order; `possible` (does what it refers to exist),
-//! `guard` (does it take a second signer), `apply` (what it changes), `read` (what a state says).
+//! `guard` (does it take a second signer), `apply` (what it changes), `fork` (did root keys say two things), `read`
+//! (what a state says).
 
 mod apply;
+mod fork;
 mod guard;
 mod possible;
 mod read;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use writ_model::{
     ActionName, Actor, AutomationName, Connection, ConnectionName, Digest, GroupName, PackName,
     PolicyName, Principal, RoleName, RunnerId, ServiceAccountName, StandingName, TenantId,
@@ -32,6 +36,10 @@ use crate::{
     key::PublicKey,
     standing::StandingWrit,
 };
+
+use fork::RootEntry;
+pub use fork::RootFork;
+pub use snapshot::SnapshotError;
 
 /// Who may append what. `policy` implements it; the fold asks it under the state before.
 pub trait MayAppend {
@@ -59,7 +67,8 @@ pub struct NotPermitted {
 }
 
 /// A connection as the charter holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionRecord {
     /// Its definition.
     pub connection: Connection,
@@ -68,7 +77,8 @@ pub struct ConnectionRecord {
 }
 
 /// An automation as the charter holds it, with who published it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PublishedAutomation {
     /// Name, bundle and footprint.
     pub automation: Automation,
@@ -77,7 +87,8 @@ pub struct PublishedAutomation {
 }
 
 /// A standing writ as the charter holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StandingRecord {
     /// What it says.
     pub standing: StandingWrit,
@@ -124,6 +135,8 @@ pub struct CharterState {
     /// When a witness last saw a change fresh; root keys' changes carry no time.
     attested_at: Option<UnixTime>,
     suspended: BTreeSet<Subject>,
+    /// What root keys signed after entry 0, by number.
+    root_entries: BTreeMap<u64, RootEntry>,
 }
 
 /// Why an entry does not extend a charter.
@@ -253,6 +266,7 @@ impl CharterState {
     ) -> Result<(), FoldError> {
         let UnverifiedEntry::Writ { cosignatures, .. } = entry else {
             let change = self.judge_root(entry)?;
+            self.note_rooted(entry);
             self.apply(change, None);
             self.advance(entry);
             return Ok(());
@@ -315,7 +329,7 @@ impl CharterState {
     ///
     /// # Errors
     ///
-    /// [`FoldError`]: not the next, too few signatures, or not a root-class change.
+    /// [`FoldError`]: not the next, too few signatures, or not a change that root keys may sign.
     pub fn judge_root(&self, entry: &UnverifiedEntry) -> Result<Change, FoldError> {
         let seq = self.next();
         let refused = |source| FoldError::Entry { seq, source };
@@ -329,8 +343,8 @@ impl CharterState {
         }
         let needed = usize::from(self.roots.threshold);
         check_roots(text, signatures, &self.roots.keys, needed).map_err(refused)?;
-        if !body.change.is_root_class() {
-            return Err(impossible("root keys sign root-class changes only"));
+        if !body.change.may_be_rooted() {
+            return Err(impossible("root keys sign root-class changes and enrollments only"));
         }
         self.check_possible(&body.change).map_err(impossible)?;
         Ok(body.change)
@@ -350,6 +364,14 @@ impl CharterState {
     ) -> Result<CosignatureClaims, FoldError> {
         self.judge(entry, TokenKeys::Fetched(keys), now, may)?;
         Ok(self.cosignature(entry, now))
+    }
+
+    /// Whether a key has signed, as a witness does, that an entry is the next one.
+    #[must_use]
+    pub fn is_cosigned_by(&self, entry: &UnverifiedEntry, key: &PublicKey) -> bool {
+        let UnverifiedEntry::Writ { cosignatures, .. } = entry else { return false };
+        let expected = |at| self.cosignature(entry, at);
+        check_cosignatures(cosignatures, std::iter::once(key), 1, expected).is_ok()
     }
 
     fn cosignature(&self, entry: &UnverifiedEntry, at: UnixTime) -> CosignatureClaims {

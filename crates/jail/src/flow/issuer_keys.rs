@@ -54,6 +54,9 @@ pub struct WantedKeys {
 impl Jail {
     /// Which keys a request needs that are not known yet.
     pub fn wanted_keys(&mut self, request: &JailRequest, now: UnixTime) -> Option<WantedKeys> {
+        if self.stopped().is_some() {
+            return None;
+        }
         let issuer = match request {
             JailRequest::OpenRun(open) => self.issuer_to_ask(&open.idc, now)?,
             JailRequest::ResumeRun(order)

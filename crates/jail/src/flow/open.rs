@@ -331,11 +331,34 @@ impl Jail {
         if self.state.memory().made(&verified) { Ok(verified) } else { Err(foreign()) }
     }
 
+    /// An acceptance that this jail made, or a jail whose runner is retired: what was done before a runner was enrolled
+    /// anew is still read, by those who may.
+    pub(super) fn acceptance_to_read(
+        &self,
+        charter: &CharterState,
+        compact: &str,
+    ) -> Result<Acceptance, Refusing> {
+        let retired = charter.all_runners().filter(|one| charter.runner(one.id).is_none());
+        for runner in retired {
+            let verified = VerifiedStatement::verify(compact, &runner.jail_key, charter.ten());
+            if let Ok(verified) = verified
+                && let Says::Acceptance(acceptance) = &verified.statement().says
+            {
+                return Ok(acceptance.clone());
+            }
+        }
+        self.own_acceptance(compact)
+    }
+
     /// An acceptance that this jail made.
     pub(super) fn own_acceptance(&self, compact: &str) -> Result<Acceptance, Refusing> {
         match &self.own_statement(compact)?.statement().says {
             Says::Acceptance(acceptance) => Ok(acceptance.clone()),
-            Says::Refusal(_) | Says::Receipt(_) | Says::Tested(_) | Says::Revoked(_) => {
+            Says::Refusal(_)
+            | Says::Receipt(_)
+            | Says::Tested(_)
+            | Says::Forked(_)
+            | Says::Revoked(_) => {
                 Err(Refusing::signed("acceptance-foreign", "the statement is no acceptance"))
             }
         }

@@ -99,7 +99,7 @@ impl Jail {
         let charter = self.current_charter()?;
         let request = (read.proof.as_str(), read.method.as_str(), read.url.as_str());
         let (idc, proof) = self.verify_reader(charter, &read.idc, request, now)?;
-        let acceptance = self.own_acceptance(&read.acceptance)?;
+        let acceptance = self.acceptance_to_read(charter, &read.acceptance)?;
         if acceptance.run != read.run {
             return Err(Refusing::signed("acceptance-foreign", "the acceptance is another run's"));
         }

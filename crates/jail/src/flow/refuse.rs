@@ -19,6 +19,7 @@ pub(crate) struct Refusing {
     writ: Option<Digest>,
     run: Option<RunId>,
     step: Option<StepId>,
+    stopped: bool,
 }
 
 impl Refusing {
@@ -31,7 +32,13 @@ impl Refusing {
             writ: None,
             run: None,
             step: None,
+            stopped: false,
         }
+    }
+
+    /// The refusal of a jail that has stopped for good.
+    pub(crate) fn stopped(code: &str, reason: impl Into<String>) -> Self {
+        Self { stopped: true, ..Self::unsigned(code, reason) }
     }
 
     /// A refusal that goes on record.
@@ -55,6 +62,12 @@ impl Refusing {
     pub(crate) fn off_record(mut self) -> Self {
         self.on_record = false;
         self
+    }
+
+    /// As it is told to who asks for nothing.
+    pub(crate) fn unsaid(self) -> Refused {
+        let Self { code, reason, stopped, .. } = self;
+        Refused { code, reason, statement: None, stopped }
     }
 
     /// Whether its code is one of these.
@@ -96,13 +109,13 @@ impl From<Suspended> for Refusing {
 impl Jail {
     /// Answers a refusal. One that can't be put on record is still a refusal.
     pub(super) fn refuse(&mut self, refusing: Refusing, now: UnixTime) -> JailReply {
-        let Refusing { code, reason, on_record, writ, run, step } = refusing;
+        let Refusing { code, reason, on_record, writ, run, step, stopped } = refusing;
         let statement = if on_record {
             let refusal = Refusal { writ, run, step, code: code.clone(), reason: reason.clone() };
             self.state_with(Says::Refusal(refusal), now, Vec::new()).ok()
         } else {
             None
         };
-        JailReply::Refused(Refused { code, reason, statement })
+        JailReply::Refused(Refused { code, reason, statement, stopped })
     }
 }

@@ -3,7 +3,7 @@
 //! Invariants: one digest for each `seq`, for ever; a tree only if it extends the last one.
 
 use writ_evidence::{
-    charter::{self, CharterState, UnverifiedEntry},
+    charter::{self, CharterState, RootFork, UnverifiedEntry},
     checkpoint::{self, CheckpointClaims},
     merkle,
 };
@@ -44,18 +44,32 @@ impl Jail {
     }
 
     /// Folds entries that are new; those already folded must be the same.
-    pub(super) fn fold(&mut self, entries: &[UnverifiedEntry]) -> Result<JailReply, Refusing> {
+    pub(super) fn fold(
+        &mut self,
+        entries: &[UnverifiedEntry],
+        now: UnixTime,
+    ) -> Result<JailReply, Refusing> {
         let ten = self
             .state
             .memory()
             .anchor
             .ok_or_else(|| Refusing::unsigned("no-anchor", "the jail has joined no tenant"))?;
-        let folded = entries.iter().try_for_each(|entry| self.fold_one(entry, ten));
+        let folded = entries.iter().try_for_each(|entry| self.fold_one(entry, ten, now));
         // Whatever was folded counts, also before an entry that was not.
+        self.note_standing();
+        folded?;
+        self.reached()
+    }
+
+    /// What the folded charter grants starts to count.
+    pub(super) fn note_standing(&mut self) {
         for record in self.charter.iter().flat_map(CharterState::standing_writs) {
             self.state.granted(record.standing.name.clone(), record.since);
         }
-        folded?;
+    }
+
+    /// How far the charter is folded; refused if it is another than this jail has seen.
+    pub(super) fn reached(&mut self) -> Result<JailReply, Refusing> {
         let charter = self
             .charter
             .as_ref()
@@ -75,7 +89,12 @@ impl Jail {
         Ok(JailReply::Charter { seq, head })
     }
 
-    fn fold_one(&mut self, entry: &UnverifiedEntry, ten: TenantId) -> Result<(), Refusing> {
+    fn fold_one(
+        &mut self,
+        entry: &UnverifiedEntry,
+        ten: TenantId,
+        now: UnixTime,
+    ) -> Result<(), Refusing> {
         let refused =
             |error: charter::FoldError| Refusing::because(error.code(), &error).off_record();
         let Some(state) = &mut self.charter else {
@@ -85,7 +104,29 @@ impl Jail {
         if state.knows_head(entry.digest()) {
             return Ok(());
         }
-        state.append(entry, &self.policies).map_err(refused)
+        if let Some(fork) = state.root_fork(entry) {
+            return Err(self.freeze(fork, entry, now));
+        }
+        self.check_cosigned(entry)?;
+        let Some(state) = &mut self.charter else { return Ok(()) };
+        let prev = state.head();
+        state.append(entry, &self.policies).map_err(refused)?;
+        if matches!(entry, UnverifiedEntry::Writ { .. }) {
+            return Ok(());
+        }
+        let (seq, second) = (state.seq(), state.head());
+        match self.state.memory().rooted.get(&seq) {
+            // SECURITY: it was shown the other one before it was restarted, and is shown another chain now.
+            Some((known, first)) if *known == prev && *first != second => {
+                let fork = RootFork { seq, prev, first: *first, second };
+                Err(self.freeze(fork, entry, now))
+            }
+            Some(_) => Ok(()),
+            None => {
+                let rooted = Record::Rooted { seq, prev, digest: second };
+                self.state.append(vec![rooted]).map_err(state_failed)
+            }
+        }
     }
 
     /// Judges a candidate while its signer's login is fresh, and cosigns it.

@@ -11,13 +11,16 @@ use crate::flow::Jail;
 /// Written by an earlier version; see `tests/fixtures/README.md`.
 const BEFORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-1");
 const FORMAT_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-2");
-const NAMED: &str = "[{\"format\":3}]\n";
+const FORMAT_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-format-3");
+const NAMED: &str = "[{\"format\":4}]\n";
 
 #[test]
 fn a_file_of_a_version_before_keeps_everything_and_is_named_once() {
-    for (before, head, tree, counts) in
-        [(BEFORE, 4, 10, [4, 3, 1, 1, 1]), (FORMAT_2, 4, 15, [4, 6, 2, 2, 2])]
-    {
+    for (before, head, tree, counts) in [
+        (BEFORE, 4, 10, [4, 3, 1, 1, 1]),
+        (FORMAT_2, 4, 15, [4, 6, 2, 2, 2]),
+        (FORMAT_3, 5, 12, [5, 4, 1, 1, 2]),
+    ] {
         let (_folder, path) = copy_of(before);
 
         for _ in 0..2 {
@@ -72,13 +75,13 @@ fn a_new_file_says_its_format_first() {
 #[test]
 fn a_newer_file_is_refused_before_what_is_unknown_in_it_and_left_as_it_is() {
     let (_folder, path) = before();
-    let newer = "[{\"format\":4}]\n[{\"something-new\":1}]\n";
+    let newer = "[{\"format\":5}]\n[{\"something-new\":1}]\n";
     let text = format!("{}{newer}", fs::read_to_string(BEFORE).unwrap());
     fs::write(&path, &text).unwrap();
 
     let refused = StateFile::open(file(&path), UnixTime(0)).err().unwrap();
 
-    assert!(matches!(refused, StateError::Newer { found: 4 }));
+    assert!(matches!(refused, StateError::Newer { found: 5 }));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 

@@ -53,9 +53,9 @@ pub(crate) struct Login {
 pub(crate) struct JailTenant {
     file: tempfile::NamedTempFile,
     pub(crate) jail: Jail,
-    root: SigningKey,
+    pub(crate) root: SigningKey,
     issuer: SigningKey,
-    entries: Vec<UnverifiedEntry>,
+    pub(crate) entries: Vec<UnverifiedEntry>,
     ten: TenantId,
     head: Digest,
     jtis: u32,
@@ -169,20 +169,20 @@ impl JailTenant {
         writ::sign(&claims, &login.key, &SystemRandom::new()).unwrap()
     }
 
-    pub(crate) fn change(&mut self, change: Change) {
+    /// What somebody would change next.
+    pub(crate) fn candidate(&mut self, sub: &str, change: Change) -> UnverifiedEntry {
         let seq = self.entries.len() as u64;
         let body = EntryBody { seq, prev: Some(self.head), change };
         let body = serde_json::to_string(&body).unwrap();
-        let login = self.log_in("ann");
+        let login = self.log_in(sub);
         let order = Order::CharterAppend { cnt: sha256(body.as_bytes()) };
-        let writ = self.sign(&login, "ann", order);
-        let mut entry = UnverifiedEntry::Writ {
-            body,
-            writ,
-            idc: login.idc,
-            others: Vec::new(),
-            cosignatures: Vec::new(),
-        };
+        let writ = self.sign(&login, sub, order);
+        let (idc, others, cosignatures) = (login.idc, Vec::new(), Vec::new());
+        UnverifiedEntry::Writ { body, writ, idc, others, cosignatures }
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        let mut entry = self.candidate("ann", change);
         let candidate = Box::new(entry.clone());
         let cosigned = ask(&mut self.jail, JailRequest::Cosign { candidate });
         let Ok(JailReply::Cosigned { cosignature }) = cosigned else { panic!("not cosigned") };
@@ -202,15 +202,38 @@ impl JailTenant {
     /// Root keys name witnesses, one of whom cosigns.
     pub(crate) fn set_witnesses(&mut self, named: &[RunnerId], max_staleness_s: Option<u32>) {
         let witnesses = named.iter().copied().collect();
-        let quorum = WitnessQuorum { witnesses, threshold: 1, max_staleness_s };
-        let seq = self.entries.len() as u64;
-        let body = EntryBody { seq, prev: Some(self.head), change: Change::WitnessSet(quorum) };
-        let body = serde_json::to_string(&body).unwrap();
-        let signatures = vec![sign_root(&body, &self.root, &SystemRandom::new()).unwrap()];
-        let entry = UnverifiedEntry::Roots { body, signatures };
+        self.root_change(Change::WitnessSet(WitnessQuorum {
+            witnesses,
+            threshold: 1,
+            max_staleness_s,
+        }));
+    }
+
+    /// Root keys make a change.
+    pub(crate) fn root_change(&mut self, change: Change) {
+        let entry = self.rooted(self.entries.len(), change, &self.root);
         self.head = entry.digest();
         self.entries.push(entry.clone());
         ask(&mut self.jail, JailRequest::Charter { entries: vec![entry] }).unwrap();
+    }
+
+    /// A change as the entry of a number, signed by a key.
+    pub(crate) fn rooted(&self, seq: usize, change: Change, key: &SigningKey) -> UnverifiedEntry {
+        let prev = Some(self.entries[seq - 1].digest());
+        let body = serde_json::to_string(&EntryBody { seq: seq as u64, prev, change }).unwrap();
+        let signatures = vec![sign_root(&body, key, &SystemRandom::new()).unwrap()];
+        UnverifiedEntry::Roots { body, signatures }
+    }
+
+    /// What is in the state file now: a backup that should not be.
+    pub(crate) fn backup(&self) -> Vec<u8> {
+        std::fs::read(self.file.path()).unwrap()
+    }
+
+    /// The jail dies, and the next one starts from such a backup.
+    pub(crate) fn restore(&mut self, backup: &[u8]) {
+        std::fs::write(self.file.path(), backup).unwrap();
+        self.restart_without_charter();
     }
 
     /// Enrolls another runner, whose jail's key is returned.
@@ -239,9 +262,19 @@ impl JailTenant {
         }
     }
 
+    /// The newest entry.
+    pub(crate) fn newest(&self) -> UnverifiedEntry {
+        self.entries.last().unwrap().clone()
+    }
+
+    /// The jail dies, and its next life is shown nothing yet.
+    pub(crate) fn restart_without_charter(&mut self) {
+        self.jail = start(self.file.as_file());
+    }
+
     /// The jail dies, and its next life is shown the charter.
     pub(crate) fn restart(&mut self) {
-        self.jail = start(self.file.as_file());
+        self.restart_without_charter();
         let entries = self.entries.clone();
         ask(&mut self.jail, JailRequest::Charter { entries }).unwrap();
     }

@@ -5,4 +5,6 @@
 mod approvals;
 mod demand;
 mod jail_tenant;
+mod snapshots;
 mod standing;
+mod stops;

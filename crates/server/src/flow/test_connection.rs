@@ -88,7 +88,9 @@ pub(super) fn take_answer(
             Some(writ) => writ,
             None => return Ok(()),
         },
-        Says::Acceptance(_) | Says::Receipt(_) | Says::Revoked(_) => return Ok(()),
+        Says::Acceptance(_) | Says::Receipt(_) | Says::Forked(_) | Says::Revoked(_) => {
+            return Ok(());
+        }
     };
     tenant.store.answer_test(writ, compact).map_err(stored)
 }

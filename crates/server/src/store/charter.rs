@@ -1,14 +1,18 @@
-//! Charter entries, the candidate that waits for its witness, and content named by digest.
+//! Charter entries, what they folded to, the candidate that waits for its witness, and content named by digest.
 
 use rusqlite::{OptionalExtension as _, params};
 use writ_api::{Content, ContentKind};
-use writ_evidence::{audit::RecordKind, charter::UnverifiedEntry};
-use writ_model::{Digest, UnixTime};
+use writ_evidence::{
+    audit::RecordKind,
+    charter::{CharterState, UnverifiedEntry},
+    digest::sha256,
+};
+use writ_model::{
+    Digest, UnixTime,
+    limits::{CHARTER_PAGE, CHARTER_PAGE_BYTES},
+};
 
 use super::{Store, StoreError, audit};
-
-/// Entries in one page.
-const PAGE: i64 = 500;
 
 impl Store {
     /// Stores entry 0, once.
@@ -33,16 +37,57 @@ impl Store {
         })
     }
 
-    /// Entries from `from`, a page of them.
+    /// Entries from `from`: as many as one message takes, none if there is none.
     pub(crate) fn entries(&self, from: u64) -> Result<Vec<UnverifiedEntry>, StoreError> {
         let from = i64::try_from(from).map_err(|_| StoreError::Row)?;
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT entry FROM charter WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
-        statement
-            .query_map(params![from, PAGE], |row| row.get::<_, String>(0))?
-            .map(|row| serde_json::from_str(&row?).map_err(|_| StoreError::Row))
-            .collect()
+        let mut statement =
+            connection.prepare_cached("SELECT entry FROM charter WHERE seq >= ?1 ORDER BY seq")?;
+        let mut rows = statement.query(params![from])?;
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        while page.len() < CHARTER_PAGE
+            && let Some(row) = rows.next()?
+        {
+            let text: String = row.get(0)?;
+            bytes += text.len();
+            if bytes > CHARTER_PAGE_BYTES && !page.is_empty() {
+                break;
+            }
+            page.push(serde_json::from_str(&text).map_err(|_| StoreError::Row)?);
+        }
+        Ok(page)
+    }
+
+    /// Keeps the folded charter in place of the one kept before, so that the next start folds only what comes after.
+    pub(crate) fn put_folded(&self, state: &CharterState) -> Result<(), StoreError> {
+        let seq = i64::try_from(state.seq()).map_err(|_| StoreError::Row)?;
+        let bytes = state.snapshot();
+        let digest = sha256(&bytes).to_string();
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM folded", [])?;
+            transaction.execute(
+                "INSERT INTO folded (seq, digest, state) VALUES (?1, ?2, ?3)",
+                params![seq, digest, bytes],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The folded charter that was kept, if it can still be taken up and is of an entry that is here.
+    pub(crate) fn folded(&self) -> Result<Option<CharterState>, StoreError> {
+        let row: Option<(String, Vec<u8>, String)> = self
+            .lock()
+            .query_row(
+                "SELECT folded.digest, folded.state, charter.digest
+                 FROM folded JOIN charter ON charter.seq = folded.seq",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()?;
+        let Some((digest, bytes, head)) = row else { return Ok(None) };
+        let digest: Digest = digest.parse().map_err(|_| StoreError::Row)?;
+        let state = CharterState::resume(&bytes, digest).ok();
+        Ok(state.filter(|state| state.head().to_string() == head))
     }
 
     /// The candidate that waits for its witness.

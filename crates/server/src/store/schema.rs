@@ -17,7 +17,8 @@ pub(super) const SCHEMA: Schema = Schema {
         Step { to: 2, sql: "" },
         Step { to: 3, sql: CONNECTION_TESTS },
         Step { to: 4, sql: STANDING_RUNS },
-        Step { to: 5, sql: SESSIONS },
+        Step { to: 5, sql: FOLDED },
+        Step { to: 6, sql: SESSIONS },
     ],
 };
 
@@ -61,7 +62,13 @@ const CONNECTION_TESTS: &str = "
 /// What version 4 added: which standing writ started a run.
 const STANDING_RUNS: &str = "ALTER TABLE run ADD COLUMN standing TEXT;";
 
-/// What version 5 added.
+/// What version 5 added: the folded charter, so that a start folds only what comes after it.
+const FOLDED: &str = "
+    CREATE TABLE folded (
+        seq INTEGER PRIMARY KEY, digest TEXT NOT NULL, state BLOB NOT NULL) STRICT;
+";
+
+/// What version 6 added.
 const SESSIONS: &str = "
     CREATE TABLE session (
         digest TEXT PRIMARY KEY, commitment TEXT NOT NULL, iss TEXT NOT NULL, sub TEXT NOT NULL,

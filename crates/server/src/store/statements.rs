@@ -1,6 +1,6 @@
 //! The jail's statements, each once, without a gap.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 use writ_evidence::{
     audit::RecordKind,
     statement::{Says, VerifiedStatement},
@@ -18,6 +18,17 @@ impl Store {
             |row| row.get(0),
         )?;
         u64::try_from(seq).map_err(|_| StoreError::Row)
+    }
+
+    /// A jail's statement of this number.
+    pub(crate) fn statement(&self, jail: Digest, seq: u64) -> Result<Option<String>, StoreError> {
+        let seq = i64::try_from(seq).map_err(|_| StoreError::Row)?;
+        let compact = self.lock().query_row(
+            "SELECT compact FROM statement WHERE jail = ?1 AND seq = ?2",
+            params![jail.to_string(), seq],
+            |row| row.get(0),
+        );
+        Ok(compact.optional()?)
     }
 
     /// Keeps a verified statement that follows the newest, and records it.
@@ -46,6 +57,6 @@ fn about(says: &Says) -> Option<RunId> {
         Says::Acceptance(acceptance) => Some(acceptance.run),
         Says::Refusal(refusal) => refusal.run.or(refusal.writ.map(writ_evidence::writ::run_id)),
         Says::Receipt(receipt) => Some(receipt.run),
-        Says::Tested(_) | Says::Revoked(_) => None,
+        Says::Tested(_) | Says::Forked(_) | Says::Revoked(_) => None,
     }
 }

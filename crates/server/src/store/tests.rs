@@ -45,6 +45,35 @@ fn a_tenant_of_the_version_before_folds_its_charter() {
 }
 
 #[test]
+fn what_was_folded_is_taken_up_and_what_was_changed_of_it_is_not() {
+    let (_folder, path) = before();
+    let policies = Arc::new(Policies::built_in().unwrap());
+    let tenant = Tenant::open(&path, Arc::clone(&policies)).unwrap();
+    let folded = tenant.charter();
+    assert!(tenant.store.folded().unwrap().is_none());
+
+    tenant.store.put_folded(&folded).unwrap();
+    assert_eq!(tenant.store.folded().unwrap().as_ref(), Some(&*folded));
+    drop(tenant);
+    assert_eq!(Tenant::open(&path, Arc::clone(&policies)).unwrap().charter(), folded);
+
+    // Changed, or of an entry that is not here any more: everything is folded.
+    for sql in [
+        "UPDATE folded SET state = CAST(replace(CAST(state AS TEXT), 'owner', 'other') AS BLOB)",
+        "UPDATE charter SET digest = 'another' WHERE seq = 4",
+    ] {
+        let store = Store::open(&path).unwrap();
+        store.put_folded(&folded).unwrap();
+        assert!(store.folded().unwrap().is_some());
+        let changed = store.lock().execute(sql, []).unwrap();
+        assert_eq!(changed, 1);
+        assert!(store.folded().unwrap().is_none(), "{sql}");
+        drop(store);
+        assert_eq!(Tenant::open(&path, Arc::clone(&policies)).unwrap().charter(), folded);
+    }
+}
+
+#[test]
 fn a_database_of_a_newer_version_or_of_another_kind_is_refused_with_a_code() {
     let newest = schema::SCHEMA.newest();
     for (sql, code) in [

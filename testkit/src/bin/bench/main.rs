@@ -26,6 +26,7 @@ use writ_model::{Grantee, Principal, Role};
 use writ_policy::{Policies, Right};
 use writ_testkit::{
     keys::{new_issuer_key, new_key},
+    long_charter::LongCharter,
     tenant::{Anybody, ISSUER, NOON, Tenant},
 };
 
@@ -54,6 +55,7 @@ async fn main() -> Result<()> {
     }
     if measured("authority") {
         folding()?;
+        starting()?;
     }
     if measured("kill-switch") {
         kill_switch::both_ways().await?;
@@ -163,6 +165,18 @@ fn folding() -> Result<()> {
     ensure!(state.head() == tenant.state.head(), "the fold differs");
     row(&format!("charter entry folded, the mean of {ENTRIES}"), spent / ENTRIES);
     say(&format!("| charter of {ENTRIES} entries folded | {:.1} s |", spent.as_secs_f64()));
+    Ok(())
+}
+
+/// Starts the real runner with its jail over as long a charter, twice: folding it, and from what the jail wrote down.
+fn starting() -> Result<()> {
+    let long = LongCharter::make("bench-long-charter", ENTRIES)?;
+    for (what, folded_before) in [("for the first time", false), ("with a snapshot", true)] {
+        let started = long.start()?;
+        ensure!(started.snapshot.is_some() == folded_before, "{started:?}");
+        let cost = started.after.as_secs_f64();
+        say(&format!("| runner and jail start with {ENTRIES} entries, {what} | {cost:.2} s |"));
+    }
     Ok(())
 }
 

@@ -43,8 +43,9 @@ pub(super) async fn run(
     let tenant = context.tenant().await?;
     let ten = tenant.place.settings.tenant;
     let now = CharterPoint::Seq(tenant.charter.seq());
-    let earlier = point(&tenant.entries, ten, from)?;
-    let later = point(&tenant.entries, ten, to.unwrap_or(&now))?;
+    let entries = tenant.entries().await?;
+    let earlier = point(&entries, ten, from)?;
+    let later = point(&entries, ten, to.unwrap_or(&now))?;
     if !later.state.knows_head(earlier.state.head()) {
         let behind = earlier.state.knows_head(later.state.head());
         return Err(if behind {

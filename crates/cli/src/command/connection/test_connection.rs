@@ -51,10 +51,11 @@ pub(super) async fn test(
             Err(Failure::new(code, &refusal.reason).with_remedy(refusal_remedy(code)))
         }
         Says::Tested(_)
-        | Says::Revoked(_)
         | Says::Refusal(_)
         | Says::Acceptance(_)
-        | Says::Receipt(_) => {
+        | Says::Receipt(_)
+        | Says::Revoked(_)
+        | Says::Forked(_) => {
             Err(Failure::new("test-answer", "the control plane answered with another statement")
                 .with_remedy(
                     "see `writ audit export`; whoever runs the control plane has to say why",

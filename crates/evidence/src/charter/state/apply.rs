@@ -9,10 +9,11 @@ use writ_model::{Connection, Digest, Grantee, Role, TenantId};
 use super::{CharterState, ConnectionRecord, PublishedAutomation, Signed, StandingRecord};
 use crate::{
     charter::{
-        Binding, Change, CustomRole, Entitlement, Entitlements, Genesis, Group, Policy, RootKeys,
-        Scope, WitnessQuorum,
+        Automation, Binding, Change, CustomRole, Entitlement, Entitlements, Genesis, Group, Policy,
+        RootKeys, Scope, ServiceAccount, WitnessQuorum,
     },
     digest::sha256,
+    standing::StandingWrit,
 };
 
 /// Seconds that an elevation is kept after its end. Not everybody has all cosignatures of an entry, nor the same
@@ -58,6 +59,7 @@ impl CharterState {
             signed_at: BTreeMap::new(),
             attested_at: None,
             suspended: BTreeSet::new(),
+            root_entries: BTreeMap::new(),
         }
     }
 
@@ -82,28 +84,15 @@ impl CharterState {
                 self.workspaces.insert(workspace.name.clone(), workspace);
             }
             Change::GroupSet(group) => self.apply_group(group),
-            Change::RoleSet(CustomRole { name, rights }) => {
-                put(&mut self.roles, name, (!rights.is_empty()).then_some(rights));
-            }
+            Change::RoleSet(role) => self.apply_role(role),
             Change::PolicySet(Policy { name, cedar }) => {
                 put(&mut self.policies, name, (!cedar.is_empty()).then_some(cedar));
             }
-            Change::ServiceAccountSet(account) => {
-                let name = account.name.clone();
-                put(
-                    &mut self.service_accounts,
-                    name,
-                    (!account.keys.is_empty()).then_some(account),
-                );
-            }
+            Change::ServiceAccountSet(account) => self.apply_service_account(account),
             Change::ElevationGrant(elevation) => {
                 self.elevations.insert(elevation.binding(), elevation.until);
             }
-            Change::EntitlementsSet(Entitlements { connection, holders }) => {
-                let held = |one: Entitlement| (one.principal, one.actions);
-                let holders = holders.map(|holders| holders.into_iter().map(held).collect());
-                put(&mut self.entitlements, connection, holders);
-            }
+            Change::EntitlementsSet(entitlements) => self.apply_entitlements(entitlements),
             Change::BindingAdd(binding) => {
                 self.bindings.insert(binding);
             }
@@ -122,16 +111,8 @@ impl CharterState {
             Change::PackWithdraw(pack) => {
                 self.packs.remove(&(pack.name, pack.version));
             }
-            Change::AutomationPublish(automation) => {
-                let Some(Signed { by, .. }) = signed else { return };
-                let published = PublishedAutomation { automation, publisher: by };
-                self.automations.insert(published.automation.name.clone(), published);
-            }
-            Change::StandingSet(standing) => {
-                let Some(Signed { by, at, entry }) = signed else { return };
-                let record = StandingRecord { standing: *standing, entry, grantor: by, since: at };
-                self.standing.insert(record.standing.name.clone(), record);
-            }
+            Change::AutomationPublish(automation) => self.apply_automation(automation, signed),
+            Change::StandingSet(standing) => self.apply_standing(*standing, signed),
             Change::StandingRevoke(name) => {
                 self.standing.remove(&name);
             }
@@ -142,6 +123,33 @@ impl CharterState {
                 self.suspended.remove(&subject);
             }
         }
+    }
+
+    fn apply_automation(&mut self, automation: Automation, signed: Option<Signed>) {
+        let Some(Signed { by, .. }) = signed else { return };
+        let published = PublishedAutomation { automation, publisher: by };
+        self.automations.insert(published.automation.name.clone(), published);
+    }
+
+    fn apply_standing(&mut self, standing: StandingWrit, signed: Option<Signed>) {
+        let Some(Signed { by, at, entry }) = signed else { return };
+        let record = StandingRecord { standing, entry, grantor: by, since: at };
+        self.standing.insert(record.standing.name.clone(), record);
+    }
+
+    fn apply_role(&mut self, CustomRole { name, rights }: CustomRole) {
+        put(&mut self.roles, name, (!rights.is_empty()).then_some(rights));
+    }
+
+    fn apply_service_account(&mut self, account: ServiceAccount) {
+        let (name, kept) = (account.name.clone(), !account.keys.is_empty());
+        put(&mut self.service_accounts, name, kept.then_some(account));
+    }
+
+    fn apply_entitlements(&mut self, Entitlements { connection, holders }: Entitlements) {
+        let held = |one: Entitlement| (one.principal, one.actions);
+        let holders = holders.map(|holders| holders.into_iter().map(held).collect());
+        put(&mut self.entitlements, connection, holders);
     }
 
     fn apply_group(&mut self, group: Group) {

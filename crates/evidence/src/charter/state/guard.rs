@@ -7,8 +7,8 @@
 //! Invariants:
 //! * two signers are two principals with two keys, each of whom may make the change;
 //! * who can't be counted (the members of a group that only tokens list) counts as one more;
-//! * a service account counts neither as a second signer nor as an administrator: one administrator alone
-//!   could make it and hold its key;
+//! * a workload is no second signer, and a service account neither that nor an administrator: one administrator
+//!   alone could make it and hold its key;
 //! * an elevation counts while it lasts, whatever has been dropped of those that are over.
 
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ impl CharterState {
             return Err("nobody elevates themselves");
         }
         let Some(reason) = self.takes_second(change, at) else { return Ok(()) };
-        let people = signers.iter().filter(|signer| !signer.principal().is_service_account());
+        let people = signers.iter().filter(|signer| !signer.is_workload());
         let keys: BTreeSet<_> = people.clone().map(VerifiedIdc::key).collect();
         let people: BTreeSet<_> = people.map(VerifiedIdc::principal).collect();
         if people.len() >= 2 && keys.len() >= 2 { Ok(()) } else { Err(reason) }

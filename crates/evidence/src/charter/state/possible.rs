@@ -95,7 +95,26 @@ impl CharterState {
             {
                 Err("there is no such binding")
             }
-            _ => Ok(()),
+            Change::Genesis(_)
+            | Change::RootRotate(_)
+            | Change::IssuerSet(_)
+            | Change::WitnessSet(_)
+            | Change::RunnerEnroll(_)
+            | Change::RunnerRetire(_)
+            | Change::WorkspaceSet(_)
+            | Change::GroupSet(_)
+            | Change::RoleSet(_)
+            | Change::PolicySet(_)
+            | Change::EntitlementsSet(_)
+            | Change::BindingAdd(_)
+            | Change::BindingRemove(_)
+            | Change::ConnectionSet(_)
+            | Change::PackAcknowledge(_)
+            | Change::PackWithdraw(_)
+            | Change::AutomationPublish(_)
+            | Change::StandingRevoke(_)
+            | Change::SubjectSuspend(_)
+            | Change::SubjectRestore(_) => Ok(()),
         }
     }
 
