@@ -136,6 +136,7 @@ impl Switch {
         way: Way,
         round: u32,
     ) -> Result<(Duration, Duration)> {
+        self.caught_up().await?;
         let load = Load::of(world).await?;
         let before = github.all_requests();
         let turns: Vec<u32> = (0..2000).collect();
