@@ -325,10 +325,7 @@ impl Model {
             Change::RoleSet(role) => self.take_role(role),
             Change::PolicySet(policy) => self.take_policy(policy),
             Change::ServiceAccountSet(account) => self.take_account(account),
-            Change::ElevationGrant(elevation) => {
-                self.elevations.retain(|known| known.binding() != elevation.binding());
-                self.elevations.push(elevation);
-            }
+            Change::ElevationGrant(elevation) => self.take_elevation(elevation),
             Change::EntitlementsSet(entitlements) => self.take_entitlements(entitlements),
             Change::ConnectionSet(connection) => {
                 self.connections.retain(|known| known.name != connection.name);
@@ -348,6 +345,11 @@ impl Model {
             Change::SubjectSuspend(subject) => self.suspended.push(subject),
             Change::SubjectRestore(subject) => self.suspended.retain(|known| *known != subject),
         }
+    }
+
+    fn take_elevation(&mut self, elevation: Elevation) {
+        self.elevations.retain(|known| known.binding() != elevation.binding());
+        self.elevations.push(elevation);
     }
 
     fn forget_pack(&mut self, name: &str, version: &str) {

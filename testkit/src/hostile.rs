@@ -480,14 +480,14 @@ fn genesis(entry: &UnverifiedEntry) -> Result<Genesis> {
 ///
 /// The token is none.
 pub fn principal(idc: &UnverifiedIdc) -> Result<Principal> {
-    if idc.mode == IdcMode::Key {
-        let account: ServiceAccountName = SERVICE_ACCOUNT.parse()?;
-        return Ok(Principal::from(&account));
-    }
     #[derive(Deserialize)]
     struct Claims {
         iss: String,
         sub: String,
+    }
+    if idc.mode == IdcMode::Key {
+        let account: ServiceAccountName = SERVICE_ACCOUNT.parse()?;
+        return Ok(Principal::from(&account));
     }
     let claims: Claims = UnverifiedJws::parse(&idc.id_token)?.peek()?;
     Ok(Principal { iss: claims.iss, sub: claims.sub })

@@ -201,6 +201,8 @@ fn a_guardrail_asks_how_whoever_signs_has_logged_in() {
 
 #[test]
 fn a_guardrail_says_how_many_people_it_takes_by_what_it_would_permit() {
+    use writ_model::pack::Effect::{Destructive, Write};
+
     let (mut tenant, policies) = tenant();
     let cedar = "forbid (principal, action == Action::\"connection.use\", resource)
         when { context has call && context.call has effect && context.call.effect == \"destructive\" }
@@ -218,8 +220,6 @@ fn a_guardrail_says_how_many_people_it_takes_by_what_it_would_permit() {
         let call = Circumstances { action: Some(&name), effect, approvals };
         policies.decide_action(&tenant.state, ((&bob).into(), &bob), (&connection, &action), &call)
     };
-    use writ_model::pack::Effect::{Destructive, Write};
-
     let denied = decide(Some(Destructive), 0).unwrap_err();
     assert_eq!((denied.code, denied.approvals), ("approval-demanded", Some(2)));
     assert_eq!(decide(Some(Destructive), 1).unwrap_err().code, "approval-demanded");

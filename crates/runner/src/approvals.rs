@@ -78,8 +78,7 @@ impl Approvals {
             }
             let over = left(state.deadline);
             let shown = match (&state.shown, &asking) {
-                (Some(shown), _) => shown.clone(),
-                (None, Asking::Task { shown, .. }) => shown.clone(),
+                (Some(shown), _) | (None, Asking::Task { shown, .. }) => shown.clone(),
                 (None, Asking::Call(_)) => return Performed::Interrupted,
             };
             self.show(run, state, &shown);

@@ -187,21 +187,7 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
             tasks.push(RunnerTask::Start { writ, idc, sealed: sealed.sealed });
         }
     }
-    for pending in tenant.store.pending_resumes()? {
-        let (writ, idc) = (pending.order.writ, pending.order.idc);
-        let run = pending.run;
-        // The writ was verified when it was taken; for whom and which of the three it is, it says itself.
-        tasks.extend(match peeked(&writ) {
-            Some(Peeked { aud, .. }) if aud != enrolled.group => None,
-            Some(Peeked { op: Operation::RunCancel, .. }) => {
-                Some(RunnerTask::Cancel { run, writ, idc })
-            }
-            Some(Peeked { op: Operation::RunApprove, .. }) => {
-                Some(RunnerTask::Approve { run, writ, idc })
-            }
-            _ => Some(RunnerTask::Resume { run, writ, idc }),
-        });
-    }
+    tasks.extend(words_about_runs(tenant, enrolled.group)?);
     for (order, session) in tenant.store.pending_revokes(enrolled.group)? {
         let (writ, idc, session) = (order.writ, order.idc, Box::new(session));
         tasks.push(RunnerTask::RevokeSession { writ, idc, session });
@@ -218,6 +204,27 @@ fn due(tenant: &Tenant, runner: RunnerId, take: &Take) -> Result<Vec<RunnerTask>
         let others = charter.runners().nth(1).is_some();
         let wanted = others && tenant.attestations.wants(runner, charter.head(), clock::now());
         tasks.extend(checkpoint(tenant, take.checkpoint_size, wanted)?);
+    }
+    Ok(tasks)
+}
+
+/// Orders about runs that there are already: to cancel, to approve, to go on.
+fn words_about_runs(tenant: &Tenant, group: RunnerGroupId) -> Result<Vec<RunnerTask>, StoreError> {
+    let mut tasks = Vec::new();
+    for pending in tenant.store.pending_resumes()? {
+        let (writ, idc) = (pending.order.writ, pending.order.idc);
+        let run = pending.run;
+        // The writ was verified when it was taken; for whom and which of the three it is, it says itself.
+        tasks.extend(match peeked(&writ) {
+            Some(Peeked { aud, .. }) if aud != group => None,
+            Some(Peeked { op: Operation::RunCancel, .. }) => {
+                Some(RunnerTask::Cancel { run, writ, idc })
+            }
+            Some(Peeked { op: Operation::RunApprove, .. }) => {
+                Some(RunnerTask::Approve { run, writ, idc })
+            }
+            _ => Some(RunnerTask::Resume { run, writ, idc }),
+        });
     }
     Ok(tasks)
 }

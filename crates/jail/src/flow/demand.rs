@@ -51,13 +51,11 @@ impl Jail {
             let rule = "something else was asked at this step and attempt";
             return Err(Refusing::signed("approval-changed", rule));
         }
-        let quorum = match self.decide_call(&accepted, call, 0, now)? {
-            Err(denied) => denied.approvals.ok_or_else(|| Refusing::from(denied))?,
-            Ok(_) => {
-                let rule = "no guardrail demands approval of this call";
-                return Err(Refusing::unsigned("approval-not-demanded", rule));
-            }
+        let Err(denied) = self.decide_call(&accepted, call, 0, now)? else {
+            let rule = "no guardrail demands approval of this call";
+            return Err(Refusing::unsigned("approval-not-demanded", rule));
         };
+        let quorum = denied.approvals.ok_or_else(|| Refusing::from(denied))?;
         let acceptance = &accepted.run.acceptance;
         let behind = ConnectionGrant {
             kind: ConnectionGrantType::WritConnection,
