@@ -76,7 +76,7 @@ pub(crate) async fn both_ways() -> Result<()> {
         let (stopped, answered) = (shares(stopped), shares(answered));
         say(&format!(
             "| kill switch by {name}, {RUNS} runs in a loop | last request {:.0} ms after the signature (p50), {:.0} \
-             ms (p99 of {rounds}); folded by the jail after {:.0} ms, {:.0} ms |",
+             ms (p99 of {rounds}); answered after {:.0} ms, {:.0} ms |",
             stopped.0, stopped.1, answered.0, answered.1,
         ));
     }
