@@ -241,10 +241,10 @@ async fn show_rooted(parts: &Parts, entries: &[UnverifiedEntry]) -> Result<(), J
     });
     for entry in refused.take(ROOTED_MAX) {
         let entries = vec![entry.clone()];
-        match parts.jail.ask(JailRequest::Charter { entries }).await {
-            Err(JailError::Stopped(why)) => return Err(JailError::Stopped(why)),
-            // What it refuses, this runner has refused and says so.
-            Ok(_) | Err(_) => {}
+        let asked = parts.jail.ask(JailRequest::Charter { entries }).await;
+        // What it refuses, this runner has refused, too, and says so.
+        if let Err(JailError::Stopped(why)) = asked {
+            return Err(JailError::Stopped(why));
         }
     }
     Ok(())
