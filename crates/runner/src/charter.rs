@@ -241,9 +241,9 @@ async fn show_rooted(parts: &Parts, entries: &[UnverifiedEntry]) -> Result<(), J
     });
     for entry in refused.take(ROOTED_MAX) {
         let entries = vec![entry.clone()];
-        // What else it refuses, this runner has refused and says so.
-        if let Err(JailError::Stopped(why)) = parts.jail.ask(JailRequest::Charter { entries }).await
-        {
+        let asked = parts.jail.ask(JailRequest::Charter { entries }).await;
+        // What it refuses, this runner has refused, too, and says so.
+        if let Err(JailError::Stopped(why)) = asked {
             return Err(JailError::Stopped(why));
         }
     }

@@ -54,8 +54,8 @@ async fn main() -> Result<()> {
         decisions()?;
     }
     if measured("authority") {
-        folding()?;
         starting()?;
+        folding()?;
     }
     if measured("kill-switch") {
         kill_switch::both_ways().await?;
