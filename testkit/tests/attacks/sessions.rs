@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
-use writ_api::RunnerTask;
+use writ_api::{RunnerReport, RunnerTask};
 use writ_evidence::{
     charter::{Change, Workspace},
+    digest::sha256,
     idc::UnverifiedIdc,
     writ::Order,
 };
@@ -42,8 +43,19 @@ fn revoke(
 /// A login that its own holder has revoked.
 fn gone(setting: &Setting) -> Result<Login> {
     let login = setting.login("cyd")?;
-    let refused = revoke(setting, &login, login.idc.digest(), &login.idc)?;
-    ensure!(refused.is_none(), "a sound revocation: {refused:?}");
+    let seen = setting.ask(&Ask::get(setting.tenant_path("/sessions")).by(setting, &login)?)?;
+    ensure!(seen.0 == 200, "a sound login was refused: {}", seen.1);
+    let from = setting.relay.reported();
+    let order = Order::SessionRevoke { aud: setting.forger.group(), res: login.idc.digest() };
+    let writ = setting.about(&login, order)?;
+    let digest = sha256(writ.as_bytes());
+    let body = json!({ "writ": writ, "idc": login.idc });
+    let said = setting.ask(&Ask::post(setting.tenant_path("/sessions/revoke"), body))?;
+    ensure!(said.0 == 202, "a sound revocation was refused: {}", said.1);
+    setting.relay.wait(from, |report| match report {
+        RunnerReport::ResumeDone { writ, refused: None } if *writ == digest => Some(()),
+        _ => None,
+    })?;
     Ok(login)
 }
 
