@@ -2,10 +2,11 @@
 //!
 //! Statements come from the jail's own state file, by number, so that none is ever skipped; the
 //! control plane passes over those that it has. A checkpoint is sent only after every statement
-//! that its jail had made.
+//! that its jail had made; entries of the charter that the control plane lacks are sent before any, since
+//! statements name them.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,20 +22,35 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Reports that belong to no run. In memory: the control plane asks again for what it lacks.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    waiting: Mutex<Vec<RunnerReport>>,
+    waiting: Queue,
+    /// Entries of the charter, which go first.
+    entries: Queue,
     sent: Notify,
+}
+
+#[derive(Default)]
+struct Queue(Mutex<Vec<RunnerReport>>);
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Vec<RunnerReport>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Outbox {
     pub(crate) fn put(&self, report: RunnerReport) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        let queue = match report {
+            RunnerReport::Charter { .. } => &self.entries,
+            _ => &self.waiting,
+        };
+        queue.lock().push(report);
     }
 
     /// Waits until what was put so far is with the control plane, for a while.
     pub(crate) async fn delivered(&self) {
         for _ in 0..50 {
             let sent = self.sent.notified();
-            if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            if self.waiting.lock().is_empty() && self.entries.lock().is_empty() {
                 return;
             }
             // A missed wake-up only costs this long.
@@ -42,12 +58,8 @@ impl Outbox {
         }
     }
 
-    fn peek(&self) -> Vec<RunnerReport> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn drop_first(&self, count: usize) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..count);
+    fn drop_first(&self, queue: &Queue, count: usize) {
+        queue.lock().drain(..count);
         self.sent.notify_waiters();
     }
 }
@@ -84,9 +96,21 @@ enum Delivered {
 }
 
 async fn deliver(parts: &Parts, newest_statement: &mut u64) -> Delivered {
+    let route = format!("/v1/tenants/{}/runner/report", parts.ten);
+    let entries = parts.outbox.entries.lock().clone();
+    if !entries.is_empty() {
+        let count = entries.len();
+        if let Err(error) =
+            parts.server.post_only(&route, &RunnerReports { reports: entries }).await
+        {
+            tracing::warn!(code = error.code(), error = %error, "the control plane takes no entries");
+            return Delivered::Failed;
+        }
+        parts.outbox.drop_first(&parts.outbox.entries, count);
+    }
     // What waits is looked at before the statements are asked for: a checkpoint among it was
     // signed after every statement that it counts.
-    let waiting = parts.outbox.peek();
+    let waiting = parts.outbox.waiting.lock().clone();
     let statuses = parts.engine.outbox();
     let ask = JailRequest::Statements { after: *newest_statement };
     let Ok(JailReply::Statements { statements }) = parts.jail.ask(ask).await else {
@@ -105,7 +129,6 @@ async fn deliver(parts: &Parts, newest_statement: &mut u64) -> Delivered {
     if reports.is_empty() {
         return Delivered::All;
     }
-    let route = format!("/v1/tenants/{}/runner/report", parts.ten);
     if let Err(error) = parts.server.post_only(&route, &RunnerReports { reports }).await {
         tracing::warn!(code = error.code(), error = %error, "the control plane takes no report");
         if error.code() == "statement-gap" {
@@ -123,7 +146,7 @@ async fn deliver(parts: &Parts, newest_statement: &mut u64) -> Delivered {
         if let Some(last) = statuses.last() {
             parts.engine.delivered(last.id).await;
         }
-        parts.outbox.drop_first(waiting.len());
+        parts.outbox.drop_first(&parts.outbox.waiting, waiting.len());
     }
     Delivered::More
 }

@@ -389,6 +389,11 @@ fn take_statement(tenant: &Tenant, runner: RunnerId, compact: &str) -> Result<()
     if seq <= newest {
         return Ok(());
     }
+    if !charter.knows_head(verified.statement().charter) {
+        // In the log it would stand before the entry that it names; its runner sends that first.
+        let cause = "the jail has folded entries that were pushed to it and are not known here yet";
+        return Err(Problem::new(409, "statement-ahead", cause));
+    }
     tenant.store.put_statement(jail, &verified, compact).map_err(stored)?;
     test_connection::take_answer(tenant, &verified, compact)?;
     match &verified.statement().says {

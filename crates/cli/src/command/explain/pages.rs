@@ -340,6 +340,7 @@ embed! {
     "standing-unknown",
     "standing-used",
     "statement",
+    "statement-ahead",
     "statement-conflict",
     "statement-gap",
     "status",
