@@ -167,7 +167,7 @@ fn what_permits_or_does_not_parse_or_does_not_fit_is_no_guardrail() {
         "forbid (principal, action, resource",
         "// forbid (principal, action, resource);",
         "forbid (principal, action, resource) when { context.login.workload };",
-        "forbid (principal, action == Action::\"run.strat\", resource);",
+        "forbid (principal, action == Action::\"run.begin\", resource);",
     ] {
         let refused = tenant.change("owner", policy("odd", cedar), &policies).unwrap_err();
         assert_eq!(code(&refused), "policy-invalid", "{cedar}");
