@@ -257,6 +257,37 @@ fn nobody_elevates_themselves_and_an_elevation_ends_by_itself_or_sooner() {
 }
 
 #[test]
+fn an_elevation_gives_nothing_that_outlasts_it() {
+    let (mut tenant, policies) = tenant();
+    let hour = NOON.plus(3600);
+    tenant.change("owner", elevation("cyd", "administrator", hour), &policies).unwrap();
+    let elevated = Elevation {
+        principal: person("dee"),
+        role: Role::Owner,
+        scope: Scope::Tenant,
+        until: hour,
+    };
+    tenant.change("owner", Change::ElevationGrant(elevated), &policies).unwrap();
+    let (key, group) = (new_key().unwrap(), "on-call".parse().unwrap());
+    let members = BTreeSet::from([person("cyd")]);
+
+    for (who, change) in [
+        ("cyd", bind(person("cyd"), "administrator", lab())),
+        ("cyd", elevation("eve", "administrator", hour)),
+        ("dee", bind(person("dee"), "owner", Scope::Tenant)),
+        ("dee", account(&[&key], hour)),
+        ("dee", role("mine", &["run.start"])),
+        ("dee", policy("mine", "forbid (principal, action, resource);")),
+        ("dee", Change::GroupSet(writ_evidence::charter::Group { name: group, members })),
+    ] {
+        let refused = tenant.change(who, change, &policies).unwrap_err();
+        assert_eq!(code(&refused), "policy-denied", "{who}");
+    }
+    let lab = writ_evidence::charter::Subject::Workspace("lab".parse().unwrap());
+    tenant.change("cyd", Change::SubjectSuspend(lab), &policies).unwrap();
+}
+
+#[test]
 fn nobody_does_through_writ_what_they_may_not_do_in_the_service() {
     let (mut tenant, policies) = tenant();
     let connection: writ_model::ConnectionName = "lab/github".parse().unwrap();

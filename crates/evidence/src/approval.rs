@@ -139,16 +139,21 @@ impl ApprovalAsked {
 }
 
 /// What people are shown of a call that a guardrail demands approval of: an object of `message` and `payload`.
+/// `spelled_out` is the method, host and path of a `call: http`, whose action has no pack to look them up in.
 #[must_use]
 pub fn shown_call(
     connection: &PinnedConnection,
     action: &PinnedAction,
+    spelled_out: Option<serde_json::Value>,
     parameters: &serde_json::Value,
 ) -> String {
     let message = format!("call {} through {}", action.name, connection.name);
-    let payload = serde_json::json!({
+    let mut payload = serde_json::json!({
         "action": action, "connection": connection, "parameters": parameters,
     });
+    if let (Some(call), Some(members)) = (spelled_out, payload.as_object_mut()) {
+        members.insert("call".to_owned(), call);
+    }
     serde_json::json!({ "message": message, "payload": payload }).to_string()
 }
 

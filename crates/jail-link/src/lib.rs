@@ -11,6 +11,7 @@ mod broker;
 mod cell;
 mod codec;
 mod launcher;
+mod run_key;
 mod runner_jail;
 mod sandbox;
 mod standing;
@@ -23,10 +24,11 @@ pub use cell::{
 };
 pub use codec::{MessageError, decode, encode};
 pub use launcher::{CellStarted, LauncherLink, LauncherReply, LauncherRequest};
+pub use run_key::RunKeyText;
 pub use runner_jail::{
     ActionResult, CallAction, CloseRun, CodeResult, Described, Envelope, FailedStep, JailReply,
     JailRequest, MayRead, MayReadCharter, OpenRun, PermitCode, RecordCode, Refused, ReopenRun,
-    ResumeRun, RevokeSession, RunKeyText, SnapshotMark, SnapshotPage, TestConnection,
+    ResumeRun, RevokeSession, SnapshotMark, SnapshotPage, TestConnection,
 };
 pub use sandbox::{SandboxFailure, SandboxOrder, SandboxReport};
 pub use standing::{

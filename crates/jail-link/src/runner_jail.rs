@@ -2,17 +2,16 @@
 //!
 //! Run data (inputs, parameters, outputs) stands here as JSON text, exactly as digested.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use writ_evidence::{charter::UnverifiedEntry, digest::RunKey, idc::UnverifiedIdc, key::PublicKey};
+use writ_evidence::{charter::UnverifiedEntry, idc::UnverifiedIdc, key::PublicKey};
 use writ_model::{
     ActionName, CodeLanguage, ConnectionName, Digest, IsolationReport, RunId, StepId, TenantId,
     UnixTime,
 };
-use zeroize::Zeroizing;
 
 use crate::{
     approval::{ApprovalState, RequestApproval},
+    run_key::RunKeyText,
     standing::{DueStanding, OpenStanding, StandingRun},
 };
 
@@ -112,7 +111,13 @@ pub enum JailRequest {
     RequestApproval(Box<RequestApproval>),
     /// A guardrail demands approval of this very call: state what is asked, once; say what was answered.
     /// Answered by [`JailReply::Approval`].
-    RequestCallApproval(Box<CallAction>),
+    RequestCallApproval {
+        /// The call.
+        call: Box<CallAction>,
+        /// Until when an answer counts; the run's own deadline, if that is earlier or there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<UnixTime>,
+    },
     /// Has the jail begun this call? Answered by [`JailReply::Begun`].
     WasBegun {
         /// The run.
@@ -146,27 +151,6 @@ pub enum JailRequest {
         /// The newest number that the runner has.
         after: u64,
     },
-}
-
-/// A run key on its way; base64url, wiped on drop, without `Debug`.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunKeyText(Zeroizing<String>);
-
-impl From<&RunKey> for RunKeyText {
-    fn from(key: &RunKey) -> Self {
-        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(key.expose())))
-    }
-}
-
-impl RunKeyText {
-    /// The key, if the text is 32 bytes of unpadded base64url.
-    #[must_use]
-    pub fn key(&self) -> Option<RunKey> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        let length = URL_SAFE_NO_PAD.decode_slice(self.0.as_bytes(), bytes.as_mut()).ok()?;
-        (length == 32).then(|| RunKey::from_bytes(bytes))
-    }
 }
 
 /// A `run.start` with everything that the jail checks it against.

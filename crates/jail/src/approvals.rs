@@ -9,8 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use writ_evidence::approval::{ApprovalAsked, ApprovalDecided, Verdict};
-use writ_model::RunId;
+use writ_evidence::{
+    approval::{ApprovalAsked, ApprovalDecided, ApprovalDecision, Verdict},
+    charter::{CharterState, Subject},
+};
+use writ_model::{Principal, RunId};
 
 use crate::state::Attempt;
 
@@ -29,11 +32,15 @@ pub struct Approval {
 }
 
 impl Approval {
-    /// What the answers so far come to.
+    /// What the answers so far come to. An approval of somebody who has been suspended since counts no more; a
+    /// rejection does.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self, charter: &CharterState) -> Verdict {
+        let stopped = |who: &Principal| charter.is_suspended(&Subject::User(who.clone()));
         let answers = self.answers.iter().map(|answer| (&answer.principal, answer.decision));
-        self.asked.verdict(answers)
+        self.asked.verdict(
+            answers.filter(|(who, said)| *said == ApprovalDecision::Reject || !stopped(who)),
+        )
     }
 }
 
@@ -65,9 +72,9 @@ impl Approvals {
 
     /// Whether people have approved what this task of the run asked last.
     #[must_use]
-    pub fn holds(&self, run: RunId, task: &str) -> bool {
+    pub fn holds(&self, run: RunId, task: &str, charter: &CharterState) -> bool {
         let asked = self.0.iter().filter(|(of, _)| of.run == run && of.step.task == task);
         let newest = asked.max_by_key(|(of, _)| (of.step.iteration, of.attempt));
-        newest.is_some_and(|(_, approval)| approval.verdict() == Verdict::Approved)
+        newest.is_some_and(|(_, approval)| approval.verdict(charter) == Verdict::Approved)
     }
 }

@@ -162,7 +162,9 @@ impl Jail {
             JailRequest::RevokeSession(revoke) => self.revoke_session(&revoke, now),
             JailRequest::CloseRun(close) => self.close_run(&close, now),
             JailRequest::RequestApproval(request) => self.request_approval(&request, now),
-            JailRequest::RequestCallApproval(call) => self.request_call_approval(&call, now),
+            JailRequest::RequestCallApproval { call, deadline } => {
+                self.request_call_approval(&call, deadline, now)
+            }
             JailRequest::WasBegun { run, step, attempt } => {
                 Ok(JailReply::Begun(self.state.memory().begun.contains(&Attempt {
                     run,

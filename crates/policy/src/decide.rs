@@ -161,6 +161,8 @@ impl Policies {
         circumstances: &Circumstances<'_>,
     ) -> Result<Permit, Denied> {
         check_running(charter, actor, &right)?;
+        let at = actor.at.filter(|_| !right.gives_authority());
+        let actor = Actor { at, ..actor };
         let error = || {
             Denied::new("policy-error", format!("{right} could not be evaluated, so it is denied"))
         };

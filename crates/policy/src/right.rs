@@ -217,6 +217,20 @@ impl<'a> Right<'a> {
         }
     }
 
+    /// Whether it gives authority that lasts. An elevation does not count for it: what holds for an hour is not
+    /// made to hold for good.
+    pub(crate) const fn gives_authority(&self) -> bool {
+        matches!(
+            self,
+            Self::BindingManage(_)
+                | Self::RoleManage(_)
+                | Self::PolicyManage(_)
+                | Self::ServiceAccountManage(_)
+                | Self::GroupManage(_)
+                | Self::RunnerManage
+        )
+    }
+
     /// Whether guardrails count for it. They keep nobody from stopping something, nor owners from changing
     /// guardrails: a tenant can't lock itself up.
     pub(crate) const fn is_guarded(&self) -> bool {

@@ -22,7 +22,7 @@ use writ_evidence::{
 use writ_jail_link::{
     ApprovalState, CallAction, JailReply, JailRequest, RequestApproval, ResumeRun,
 };
-use writ_model::{RunId, StepId, UnixTime};
+use writ_model::{RunId, StepId, UnixMillis, UnixTime};
 use writ_workflow::{ApprovalWait, StepError};
 
 use crate::{
@@ -79,7 +79,7 @@ impl Approvals {
             let over = left(state.deadline);
             let shown = match (&state.shown, &asking) {
                 (Some(shown), _) | (None, Asking::Task { shown, .. }) => shown.clone(),
-                (None, Asking::Call(_)) => return Performed::Interrupted,
+                (None, Asking::Call { .. }) => return Performed::Interrupted,
             };
             self.show(run, state, &shown);
             tokio::select! {
@@ -132,7 +132,12 @@ pub(crate) enum Asking<'a> {
         shown: String,
     },
     /// A call that a guardrail demands approval of; the jail says what is shown.
-    Call(Box<dyn Fn() -> CallAction + Send + Sync + 'a>),
+    Call {
+        /// The call.
+        call: Box<dyn Fn() -> CallAction + Send + Sync + 'a>,
+        /// When it is too late, if the document says.
+        until: Option<UnixMillis>,
+    },
 }
 
 impl<'a> Asking<'a> {
@@ -142,7 +147,10 @@ impl<'a> Asking<'a> {
 
     fn request(&self, run: RunId) -> JailRequest {
         match self {
-            Self::Call(call) => JailRequest::RequestCallApproval(Box::new(call())),
+            Self::Call { call, until } => JailRequest::RequestCallApproval {
+                call: Box::new(call()),
+                deadline: until.map(|until| UnixTime(until.0 / 1000)),
+            },
             Self::Task { wait, shown } => JailRequest::RequestApproval(Box::new(RequestApproval {
                 run,
                 step: wait.step.clone(),

@@ -129,7 +129,9 @@ impl Perform for Steps {
             return Performed::done(Err(step_error(&failed("pack-unavailable"), &call.step)));
         };
         let (link, of) = ((&*self.jail, &*self.news), (run, &call.step));
-        let asking = Asking::Call(Box::new(move || request(run, call, pack.clone())));
+        let until = call.until;
+        let asking =
+            Asking::Call { call: Box::new(move || request(run, call, pack.clone())), until };
         let answered = self.approvals.ask(link, of, asking).await;
         self.news.notify_one();
         answered

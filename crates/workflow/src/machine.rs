@@ -131,6 +131,8 @@ pub struct ActionCall {
     pub connection: ConnectionName,
     /// Its parameters.
     pub parameters: Map<String, Value>,
+    /// When it is too late to begin, if the document says.
+    pub until: Option<UnixMillis>,
 }
 
 /// Code to run.

@@ -176,6 +176,19 @@ fn stopped_with(right: &Right<'_>) -> Vec<Subject> {
     subjects
 }
 
+/// What nobody has by an elevation: it would outlast it.
+const fn gives_what_lasts(right: &Right<'_>) -> bool {
+    matches!(
+        right,
+        Right::BindingManage(_)
+            | Right::GroupManage(_)
+            | Right::RoleManage(_)
+            | Right::PolicyManage(_)
+            | Right::ServiceAccountManage(_)
+            | Right::RunnerManage
+    )
+}
+
 impl Model {
     /// Everything that stands against somebody's having a right; nothing, if they have it.
     #[must_use]
@@ -206,8 +219,9 @@ impl Model {
             let holds = roles.contains(&binding.role) || self.made_role_holds(&binding.role, right);
             here && holds && self.is_of(&binding.principal, asker)
         };
+        let at = asker.at.filter(|_| !gives_what_lasts(right));
         let elevated: Vec<Binding> =
-            asker.at.iter().flat_map(|at| self.elevated(*at)).map(Elevation::binding).collect();
+            at.iter().flat_map(|at| self.elevated(*at)).map(Elevation::binding).collect();
         if !self.bindings.iter().chain(&elevated).any(gives) || self.forbids(asker, right, under) {
             against.insert(Reason::NotPermitted);
         }

@@ -20,16 +20,32 @@ const REVOKED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn log_in(context: &Context, args: &LoginArgs) -> Result<(), Failure> {
     let place = Place::find()?;
+    let name = session_name(context, args);
+    if args.service_account.is_some() && Session::load(&place, name).is_ok() {
+        let cause = format!("session `{name}` holds a login, whose key would be lost");
+        return Err(Failure::new("session", cause)
+            .with_remedy("name another with --session, or `writ logout` that one first"));
+    }
     let session = login::log_in(&place, args).await?;
-    session.save(&place, &context.session)?;
+    session.save(&place, name)?;
     let principal = session.principal("sub")?;
     if let Some(account) = &session.service_account {
-        output::say(format!("a key for service account {account} (session `{}`)", context.session));
-        output::say(format!("somebody enrolls it: writ service-account set {account} --key FILE"));
+        output::say(format!("a key for service account {account} (session `{name}`)"));
+        output::say(format!(
+            "somebody enrolls it: writ service-account set {account} --key FILE --operation OPERATION"
+        ));
         return output::line(serde_json::Value::from(session.key()?.public().clone()).to_string());
     }
     output::say(format!("logged in as {principal} (session `{}`)", context.session));
     Ok(())
+}
+
+/// A service account's key goes by the account's name, unless another is said.
+fn session_name<'a>(context: &'a Context, args: &'a LoginArgs) -> &'a str {
+    match &args.service_account {
+        Some(account) if context.session == "default" => account.as_str(),
+        _ => &context.session,
+    }
 }
 
 /// Revokes the session first: forgetting a key does not help against whoever has copied it. What keeps it from being

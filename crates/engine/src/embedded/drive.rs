@@ -239,7 +239,7 @@ impl<P: Perform> Driver<P> {
                 Performed::Demanded => {
                     // Waiting for people holds no turn.
                     drop(turn);
-                    match self.shared.perform.await_call_approval(run, &call).await {
+                    match self.call_approval(&call).await {
                         Performed::Done(Ok(_)) => approved = true,
                         Performed::Done(result) => {
                             let event = Event::ActionFinished { step, attempt, result };
@@ -255,20 +255,34 @@ impl<P: Perform> Driver<P> {
         }
     }
 
+    /// Waits for people to approve a call, or until it is too late to begin.
+    async fn call_approval(&self, call: &ActionCall) -> Performed {
+        let task = &call.step.task;
+        tokio::select! {
+            // What is both late and answered is late.
+            biased;
+            () = self.too_late(call.until) => {
+                Performed::done(Err(StepError::standard("timeout", 408, "timed-out", task)))
+            }
+            performed = self.shared.perform.await_call_approval(self.seal.run(), call) => performed,
+        }
+    }
+
+    async fn too_late(&self, until: Option<UnixMillis>) {
+        match until {
+            Some(at) => tokio::time::sleep(at.until(self.shared.perform.now())).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits for people, or until it is too late. Holds no thread and no turn; the jail remembers what
     /// was answered, so that it is asked again after a crash.
     async fn approval(&self, wait: ApprovalWait) -> Next {
         let (step, attempt, until) = (wait.step.clone(), wait.attempt, wait.until);
-        let too_late = async {
-            match until {
-                Some(at) => tokio::time::sleep(at.until(self.shared.perform.now())).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             // What is both late and answered is late.
             biased;
-            () = too_late => Next::Event(Event::TimerFired { step, attempt }, None),
+            () = self.too_late(until) => Next::Event(Event::TimerFired { step, attempt }, None),
             performed = self.shared.perform.await_approval(self.seal.run(), wait) => {
                 match performed {
                     Performed::Done(result) => {

@@ -9,7 +9,9 @@
 //! a document. The statement of what was asked, the answers and the receipts say what happened.
 
 use writ_evidence::{
-    approval::{ApprovalAsked, ApprovalDecided, ApprovalDecision, ApprovalSalt, Verdict},
+    approval::{
+        ApprovalAsked, ApprovalDecided, ApprovalDecision, ApprovalGate, ApprovalSalt, Verdict,
+    },
     charter::CharterState,
     digest::sha256,
     idc::VerifiedIdc,
@@ -92,7 +94,7 @@ impl Jail {
             salt: ApprovalSalt::of(key, &request.step, request.attempt).to_text(),
             deadline: approval.asked.deadline,
             answers: approval.answers.clone(),
-            verdict: approval.verdict(),
+            verdict: approval.verdict(self.current_charter()?),
         })))
     }
 
@@ -158,7 +160,7 @@ impl Jail {
         }
         let permit =
             self.policies.decide_approval(charter, idc, &asked.requester, &asked.automation)?;
-        check_counts(approval, idc, *decision, now)?;
+        check_counts(charter, approval, idc, *decision, now)?;
         Ok(ApprovalDecided {
             writ: writ.digest(),
             principal: idc.principal().clone(),
@@ -178,9 +180,10 @@ impl Jail {
         action: &PinnedAction,
     ) -> Result<(), Refusing> {
         let acceptance = &run.acceptance;
-        let approvals = &self.state.memory().approvals;
+        let (approvals, charter) = (&self.state.memory().approvals, self.current_charter()?);
         let mut gates = acceptance.approvals.iter().filter(|gate| gate.guards(connection, action));
-        let Some(missing) = gates.find(|gate| !approvals.holds(acceptance.run, &gate.task)) else {
+        let holds = |gate: &ApprovalGate| approvals.holds(acceptance.run, &gate.task, charter);
+        let Some(missing) = gates.find(|gate| !holds(gate)) else {
             return Ok(());
         };
         let rule = format!("the action stands behind {}, which is not approved", missing.task);
@@ -190,12 +193,13 @@ impl Jail {
 
 /// An answer counts while it is waited for, and a person's approval once.
 fn check_counts(
+    charter: &CharterState,
     approval: &Approval,
     idc: &VerifiedIdc,
     decision: ApprovalDecision,
     now: UnixTime,
 ) -> Result<(), Refusing> {
-    if approval.verdict() != Verdict::Open {
+    if approval.verdict(charter) != Verdict::Open {
         return Err(Refusing::signed("approval-settled", "the approval is settled"));
     }
     if now > approval.asked.deadline {

@@ -12,7 +12,7 @@ use writ_evidence::{
     writ::{ConnectionGrant, ConnectionGrantType},
 };
 use writ_jail_link::{ApprovalState, CallAction, JailReply};
-use writ_model::UnixTime;
+use writ_model::{HttpCall, UnixTime};
 
 use super::{
     Jail, Refusing,
@@ -24,11 +24,13 @@ impl Jail {
     pub(super) fn request_call_approval(
         &mut self,
         call: &CallAction,
+        deadline: Option<UnixTime>,
         now: UnixTime,
     ) -> Result<JailReply, Refusing> {
         let about = |refusing: Refusing| refusing.about_run(call.run).about_step(&call.step);
         let (shown, asked) = self.check_demanded(call, now).map_err(about)?;
-        if let Some(asked) = asked {
+        if let Some(mut asked) = asked {
+            asked.deadline = deadline.map_or(asked.deadline, |until| until.min(asked.deadline));
             let receipt = Receipt { run: call.run, done: Done::Asked(asked) };
             self.state_with(Says::Receipt(receipt), now, Vec::new())?;
         }
@@ -88,7 +90,7 @@ impl Jail {
             salt: ApprovalSalt::of(key, &call.step, call.attempt).to_text(),
             deadline: approval.asked.deadline,
             answers: approval.answers.clone(),
-            verdict: approval.verdict(),
+            verdict: approval.verdict(self.current_charter()?),
         })))
     }
 
@@ -98,7 +100,9 @@ impl Jail {
         let same = shown(accepted, call)
             .is_ok_and(|shown| salt(accepted, call).digest(&shown) == known.asked.payload);
         // As many as the asking was for: whoever else has approved counts for no more.
-        if same && known.verdict() == Verdict::Approved { known.asked.quorum } else { 0 }
+        let approved =
+            self.current_charter().is_ok_and(|charter| known.verdict(charter) == Verdict::Approved);
+        if same && approved { known.asked.quorum } else { 0 }
     }
 }
 
@@ -106,7 +110,12 @@ fn shown(accepted: &AcceptedCall<'_>, call: &CallAction) -> Result<String, Refus
     let parameters = serde_json::from_str(&call.parameters).map_err(|_| {
         Refusing::signed("parameters-malformed", "the parameters of the call are not JSON")
     })?;
-    Ok(shown_call(&accepted.connection, &accepted.action, &parameters))
+    // Of what a document spells out itself, the digest in an action's place says nothing to people.
+    let spelled_out = HttpCall::is_pack(&call.action.pack())
+        .then(|| serde_json::from_str(&call.pack))
+        .transpose()
+        .map_err(|_| Refusing::signed("http-malformed", "the text is no such call"))?;
+    Ok(shown_call(&accepted.connection, &accepted.action, spelled_out, &parameters))
 }
 
 fn salt(accepted: &AcceptedCall<'_>, call: &CallAction) -> ApprovalSalt {

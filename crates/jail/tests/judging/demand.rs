@@ -4,7 +4,8 @@
 use writ_evidence::{
     approval::{ApprovalDecision, ApprovalSalt, Verdict},
     charter::{
-        Automation, Binding, Change, Footprint, PackAcknowledgement, Policy, Scope, Workspace,
+        Automation, Binding, Change, Footprint, PackAcknowledgement, Policy, Scope, Subject,
+        Workspace,
     },
     digest::{RunDatum, RunKey, sha256},
     writ::{ConnectionGrant, ConnectionGrantType, Order, run_id},
@@ -49,7 +50,7 @@ impl World {
         let digest = sha256(&serde_json::to_vec(&connection).unwrap());
         let pinned = PinnedConnection { name: connection.name.clone(), digest };
         tenant.change(Change::ConnectionSet(connection));
-        for sub in ["bob", "cyd"] {
+        for sub in ["bob", "cyd", "dee"] {
             let principal = Grantee::Principal(person(sub));
             let binding = Binding { principal, role: Role::Approver, scope: Scope::Tenant };
             tenant.change(Change::BindingAdd(binding));
@@ -114,7 +115,8 @@ impl World {
     }
 
     fn request(&mut self, parameters: &str) -> Result<ApprovalState, String> {
-        let request = JailRequest::RequestCallApproval(self.call(parameters, 1));
+        let call = self.call(parameters, 1);
+        let request = JailRequest::RequestCallApproval { call, deadline: None };
         match ask(&mut self.tenant.jail, request)? {
             JailReply::Approval(state) => Ok(*state),
             _ => panic!("another answer"),
@@ -162,6 +164,20 @@ fn a_demanded_call_is_made_with_the_parameters_that_two_people_saw_or_not_at_all
     world.try_call(SHOWN, 1).unwrap();
     let asked = JailRequest::WasBegun { run: world.run, step: step(), attempt: 1 };
     assert!(matches!(ask(&mut world.tenant.jail, asked), Ok(JailReply::Begun(true))));
+}
+
+#[test]
+fn an_approval_by_somebody_who_is_suspended_before_the_call_counts_no_more() {
+    let mut world = World::new();
+    let shown = world.request(SHOWN).unwrap().shown.unwrap();
+    world.approve("bob", &shown).unwrap();
+    world.approve("cyd", &shown).unwrap();
+    world.tenant.change(Change::SubjectSuspend(Subject::User(person("bob"))));
+
+    assert_eq!(world.request(SHOWN).unwrap().verdict, Verdict::Open);
+    assert_eq!(world.try_call(SHOWN, 1).unwrap_err(), "approval-demanded");
+    world.approve("dee", &shown).unwrap();
+    world.try_call(SHOWN, 1).unwrap();
 }
 
 #[test]

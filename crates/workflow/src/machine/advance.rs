@@ -252,6 +252,7 @@ impl<'a, E: Evaluate> Machine<'a, E> {
                     pack: pack.clone(),
                     connection: connection.clone(),
                     parameters: object(fill(parameters)?).map_err(failed)?,
+                    until: deadline,
                 };
                 Done::Waits(Effect::CallAction(call), WaitsFor::Action)
             }

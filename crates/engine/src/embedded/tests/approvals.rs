@@ -100,3 +100,28 @@ fn a_call_that_waits_for_people_holds_no_turn_and_is_made_once_through_a_crash()
     assert_eq!(ended.phase, Phase::Completed);
     assert_eq!(world.service.calls.lock().unwrap().len(), 1);
 }
+
+const LIMITED: &str = r"
+document: {dsl: 1.0.0, namespace: secops, name: limited, version: 1.0.0}
+do:
+  - once:
+      timeout: {after: PT1H}
+      call: acme.things.once:1.0.0@default
+      with: {connection: acme, n: 1}
+";
+
+#[test]
+fn a_call_that_waits_for_people_longer_than_its_task_may_take_is_not_made() {
+    let world = World::new();
+    world.service.demands.store(true, Ordering::SeqCst);
+    world.life(async |engine| {
+        engine.start(order(RUN, LIMITED, &json!({}))).await.unwrap();
+        demanded(&world, 1).await;
+    });
+    world.service.ahead_ms.store(3_600_001, Ordering::SeqCst);
+
+    let ended = world.life_to_the_end(RUN);
+
+    assert_eq!((ended.phase, ended.code.as_deref()), (Phase::Faulted, Some("timed-out")));
+    assert!(world.service.calls.lock().unwrap().is_empty());
+}
